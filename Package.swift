@@ -1,0 +1,55 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// One rule set for every target: Swift 6 mode, async methods stay on their caller's worker, and every unsafe
+/// expression is marked where it stands. `Lifetimes` lets a buffer lend a `Span` of itself.
+let settings: [SwiftSetting] = [
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableExperimentalFeature("Lifetimes"),
+    .strictMemorySafety(),
+]
+
+let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+
+func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+func program(_ name: String, _ dependencies: [Target.Dependency], path: String? = nil) -> Target {
+    .executableTarget(name: name, dependencies: dependencies, path: path, swiftSettings: settings)
+}
+func tests(_ name: String, _ dependencies: [Target.Dependency] = [], excluding: [String] = []) -> Target {
+    .testTarget(
+        name: name + "Tests", dependencies: [.byName(name: name)] + dependencies, exclude: excluding, swiftSettings: settings)
+}
+
+let package = Package(
+    name: "gatehouse",
+    products: [
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    ],
+    // Imports go strictly downward, floor by floor (but for Policy, which imports JSON beside it); Tests/ModuleTests holds the import lines to this table.
+    targets: [
+        // Floor 0: the system and the C libraries, and the one buffer type
+        module("CLinux"),
+        .systemLibrary(name: "COpenSSL"),
+        .systemLibrary(name: "CHiredis"),
+        module("Bytes"),
+        // Floor 1: bytes in, values out; no I/O, no clock
+        // Floor 2
+        module("EventLoop", ["Bytes", "CLinux"]),
+        // Floor 3
+        // Floor 4: the two halves
+        // Floor 5: the programs
+
+        // Asks a daemon as fast as it answers, for Tests/Benchmarks.
+
+        tests("EventLoop", ["Bytes"]),
+    ]
+)

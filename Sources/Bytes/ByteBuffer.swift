@@ -1,0 +1,220 @@
+/// Contiguous bytes with a read end and a write end: what a socket fills and a codec drains, or the other way round.
+///
+/// The one buffer type of the project, so that the codecs (which do no I/O) and the event loop (which does) hand bytes to
+/// each other without copying. It is a class because it is pooled and lent, and because a task that is suspended on a
+/// socket must find the same buffer again. Its state sits behind one immutable pointer: the hot path then pays no
+/// exclusivity check per append.
+///
+/// A `Span` taken from ``bytes`` must not be kept across a call that appends, consumes or reserves.
+@safe public final class ByteBuffer {
+    @usableFromInline @unsafe struct State {
+        @usableFromInline var base: UnsafeMutableRawPointer
+        @usableFromInline var capacity: Int
+        @usableFromInline var start = 0
+        @usableFromInline var end = 0
+
+        init(capacity: Int) {
+            unsafe base = .allocate(byteCount: capacity, alignment: 16)
+            unsafe self.capacity = capacity
+        }
+    }
+
+    @usableFromInline let state: UnsafeMutablePointer<State>
+
+    /// - Parameter capacity: bytes of room to start with; it grows as bytes are appended. The owner sets the limit.
+    public init(capacity: Int) {
+        unsafe state = .allocate(capacity: 1)
+        unsafe state.initialize(to: State(capacity: max(capacity, 16)))
+    }
+
+    deinit {
+        unsafe state.pointee.base.deallocate()
+        unsafe state.deallocate()
+    }
+
+    /// How many bytes are there to read.
+    @inlinable public var count: Int { unsafe state.pointee.end &- state.pointee.start }
+
+    @inlinable public var isEmpty: Bool { count == 0 }
+
+    /// How many bytes the storage can hold in all.
+    @inlinable public var capacity: Int { unsafe state.pointee.capacity }
+
+    /// The bytes there are to read.
+    @inlinable public var bytes: Span<UInt8> {
+        @_lifetime(borrow self) get {
+            let first = unsafe (state.pointee.base + state.pointee.start).assumingMemoryBound(to: UInt8.self)
+            return unsafe _overrideLifetime(Span(_unsafeStart: first, count: count), borrowing: self)
+        }
+    }
+
+    /// The `index`th of the bytes to read. Traps outside `0..<count`.
+    @inlinable public subscript(index: Int) -> UInt8 {
+        get {
+            precondition(index >= 0 && index < count, "index out of the buffer's bounds")
+            return unsafe state.pointee.base.load(fromByteOffset: state.pointee.start &+ index, as: UInt8.self)
+        }
+        set {
+            precondition(index >= 0 && index < count, "index out of the buffer's bounds")
+            unsafe state.pointee.base.storeBytes(of: newValue, toByteOffset: state.pointee.start &+ index, as: UInt8.self)
+        }
+    }
+
+    /// Takes `byteCount` bytes off the read end.
+    @inlinable public func consume(_ byteCount: Int) {
+        precondition(byteCount >= 0 && byteCount <= count, "cannot consume more than there is")
+        unsafe state.pointee.start &+= byteCount
+        if unsafe state.pointee.start == state.pointee.end { clear() }
+    }
+
+    /// Takes bytes off the write end, until `byteCount` are left: the way to take back what was just appended.
+    @inlinable public func truncate(to byteCount: Int) {
+        precondition(byteCount >= 0 && byteCount <= count, "cannot truncate to more than there is")
+        unsafe state.pointee.end = state.pointee.start &+ byteCount
+    }
+
+    /// Forgets all bytes; keeps the storage.
+    @inlinable public func clear() {
+        unsafe state.pointee.start = 0
+        unsafe state.pointee.end = 0
+    }
+
+    // MARK: Appending
+
+    @inlinable public func append(_ byte: UInt8) {
+        reserve(1)
+        unsafe state.pointee.base.storeBytes(of: byte, toByteOffset: state.pointee.end, as: UInt8.self)
+        unsafe state.pointee.end &+= 1
+    }
+
+    @inlinable public func append(_ bytes: Span<UInt8>) {
+        unsafe bytes.withUnsafeBytes { source in unsafe append(copying: source) }
+    }
+
+    @inlinable public func append(_ bytes: [UInt8]) { append(bytes.span) }
+
+    @inlinable public func append(_ text: StaticString) {
+        unsafe append(copying: UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    }
+
+    /// Appends the UTF-8 bytes of `text`.
+    @inlinable public func append(utf8 text: String) {
+        var text = text
+        text.withUTF8 { source in unsafe append(copying: UnsafeRawBufferPointer(source)) }
+    }
+
+    /// Appends `number` in decimal digits.
+    public func append(decimal number: Int) {
+        if number < 0 { append(UInt8(ascii: "-")) }
+        var rest = number.magnitude
+        var digits: (UInt64, UInt64, UInt64) = (0, 0, 0)   // 24 bytes of room; a 64-bit number has at most 20 digits
+        unsafe withUnsafeMutableBytes(of: &digits) { room in
+            var first = room.count
+            repeat {
+                first -= 1
+                let (quotient, digit) = rest.quotientAndRemainder(dividingBy: 10)
+                unsafe room[first] = UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: digit)
+                rest = quotient
+            } while rest > 0
+            unsafe append(copying: UnsafeRawBufferPointer(rebasing: room[first...]))
+        }
+    }
+
+    /// Appends `number` in network byte order.
+    @inlinable public func append(bigEndian number: UInt16) {
+        append(UInt8(truncatingIfNeeded: number >> 8))
+        append(UInt8(truncatingIfNeeded: number))
+    }
+
+    /// Appends `number` in network byte order.
+    @inlinable public func append(bigEndian number: UInt32) {
+        append(bigEndian: UInt16(truncatingIfNeeded: number >> 16))
+        append(bigEndian: UInt16(truncatingIfNeeded: number))
+    }
+
+    @usableFromInline func append(copying source: UnsafeRawBufferPointer) {
+        guard let first = source.baseAddress, source.count > 0 else { return }
+        reserve(source.count)
+        unsafe (state.pointee.base + state.pointee.end).copyMemory(from: first, byteCount: source.count)
+        unsafe state.pointee.end &+= source.count
+    }
+
+    // MARK: Room
+
+    /// Makes room for `byteCount` more bytes: first by moving what is there to the front, then by growing.
+    @inlinable public func reserve(_ byteCount: Int) {
+        if unsafe state.pointee.capacity &- state.pointee.end < byteCount { makeRoom(byteCount) }
+    }
+
+    @usableFromInline func makeRoom(_ byteCount: Int) {
+        let held = count
+        if unsafe held + byteCount <= state.pointee.capacity / 2 {
+            unsafe state.pointee.base.copyMemory(from: state.pointee.base + state.pointee.start, byteCount: held)
+        } else {
+            var capacity = unsafe state.pointee.capacity
+            while capacity < held + byteCount { capacity *= 2 }
+            let base = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 16)
+            unsafe base.copyMemory(from: state.pointee.base + state.pointee.start, byteCount: held)
+            unsafe state.pointee.base.deallocate()
+            unsafe state.pointee.base = base
+            unsafe state.pointee.capacity = capacity
+        }
+        unsafe state.pointee.start = 0
+        unsafe state.pointee.end = held
+    }
+
+    /// Lends the free room behind the bytes to `fill` (a `recv`, say), which returns how many bytes it wrote there.
+    @inlinable public func fill<Failure: Error>(
+        atLeast room: Int, _ fill: (UnsafeMutableRawBufferPointer) throws(Failure) -> Int
+    ) throws(Failure) -> Int {
+        reserve(room)
+        let free = unsafe UnsafeMutableRawBufferPointer(
+            start: state.pointee.base + state.pointee.end, count: state.pointee.capacity &- state.pointee.end)
+        let filled = unsafe try fill(free)
+        precondition(filled >= 0 && filled <= free.count, "more was filled than there was room for")
+        unsafe state.pointee.end &+= filled
+        return filled
+    }
+}
+
+extension Span where Element == UInt8 {
+    /// The bytes as text, every invalid sequence replaced. For logs and messages, never for comparing.
+    public var text: String {
+        var units: [UInt8] = []
+        units.reserveCapacity(count)
+        for index in indices { units.append(self[index]) }
+        return String(decoding: units, as: UTF8.self)
+    }
+
+    /// The bytes, copied.
+    public var array: [UInt8] {
+        var units: [UInt8] = []
+        units.reserveCapacity(count)
+        for index in indices { units.append(self[index]) }
+        return units
+    }
+
+    /// Whether these bytes are exactly those of `text`.
+    @inlinable public func equals(_ text: StaticString) -> Bool {
+        guard count == text.utf8CodeUnitCount else { return false }
+        for index in indices where unsafe self[index] != text.utf8Start[index] { return false }
+        return true
+    }
+
+    /// Whether these bytes are exactly `other`, compared eight at a time.
+    @inlinable public func equals(_ other: Span<UInt8>) -> Bool {
+        guard count == other.count else { return false }
+        let (left, right) = unsafe (bytes, other.bytes)
+        var index = 0
+        while index &+ 8 <= count {
+            let leftWord = unsafe left.unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self)
+            guard unsafe leftWord == right.unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self) else { return false }
+            index &+= 8
+        }
+        while index < count {
+            guard self[index] == other[index] else { return false }
+            index &+= 1
+        }
+        return true
+    }
+}

@@ -1,0 +1,20 @@
+import CLinux
+
+/// The signals a process takes in its main thread, one at a time, in ordinary code.
+public struct Signals: Sendable {
+    public static let terminate = SIGTERM
+    public static let interrupt = SIGINT
+
+    private let taken: [Int32]
+
+    /// Blocks `signals` in this thread and in those it starts from now on, so call it first of all.
+    public init(taking signals: [Int32]) {
+        taken = signals
+        unsafe linux_block_signals(signals, Int32(signals.count))
+        // A peer that has gone is an error of the call that writes to it, not the end of the process.
+        linux_ignore_broken_pipes()
+    }
+
+    /// Waits for one of them and returns it.
+    public func wait() -> Int32 { unsafe linux_wait_signal(taken, Int32(taken.count)) }
+}

@@ -1,0 +1,23 @@
+import CLinux
+
+/// A system call that failed: which one, on what, and the system's own words.
+public struct SystemError: Error, CustomStringConvertible {
+    public let call: String
+    public let code: Int32
+
+    public init(_ call: String, code: Int32) {
+        self.call = call
+        self.code = code
+    }
+
+    /// `result` as a shim of CLinux returns it: a value, or -errno.
+    @discardableResult
+    static func check(_ result: Int32, _ call: @autoclosure () -> String) throws(SystemError) -> Int32 {
+        guard result >= 0 else { throw SystemError(call(), code: -result) }
+        return result
+    }
+
+    public static func text(of code: Int32) -> String { unsafe String(cString: strerror(code)) }
+
+    public var description: String { "\(call): \(Self.text(of: code))" }
+}
