@@ -42,6 +42,7 @@ let package = Package(
         .systemLibrary(name: "CHiredis"),
         module("Bytes"),
         // Floor 1: bytes in, values out; no I/O, no clock
+        module("HTTPMessage", ["Bytes"]),
         // Floor 2
         module("EventLoop", ["Bytes", "CLinux"]),
         // Floor 3
@@ -50,6 +51,7 @@ let package = Package(
 
         // Asks a daemon as fast as it answers, for Tests/Benchmarks.
 
+        tests("HTTPMessage", ["Bytes"]),
         tests("EventLoop", ["Bytes"]),
     ]
 )

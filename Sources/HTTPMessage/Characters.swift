@@ -1,0 +1,65 @@
+/// Which bytes may stand where, a bit each: a bit test has no branch.
+enum Characters {
+    /// `tchar` (RFC 9110 §5.6.2).
+    @inline(__always)
+    static func isToken(_ byte: UInt8) -> Bool { has(byte, below64: 0x03FF_6CFA_0000_0000, from64: 0x57FF_FFFF_C7FF_FFFE) }
+
+    /// `unreserved` (RFC 3986 §2.3).
+    @inline(__always)
+    static func isUnreserved(_ byte: UInt8) -> Bool { has(byte, below64: 0x03FF_6000_0000_0000, from64: 0x47FF_FFFE_87FF_FFFE) }
+
+    /// `unreserved` and `sub-delims`: what a registered name is made of, its escapes apart (RFC 3986 §3.2.2).
+    @inline(__always)
+    static func isNameCharacter(_ byte: UInt8) -> Bool { has(byte, below64: 0x2BFF_7FD2_0000_0000, from64: 0x47FF_FFFE_87FF_FFFE) }
+
+    @inline(__always)
+    static func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 }
+
+    @inline(__always)
+    private static func has(_ byte: UInt8, below64: UInt64, from64: UInt64) -> Bool {
+        byte < 128 && (byte < 64 ? below64 : from64) >> UInt64(byte & 63) & 1 == 1
+    }
+
+    /// The value of a hexadecimal digit; nil for any other byte.
+    @inline(__always)
+    static func hexadecimal(_ byte: UInt8) -> UInt8? {
+        switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): byte &- UInt8(ascii: "0")
+        case UInt8(ascii: "a")...UInt8(ascii: "f"): byte &- UInt8(ascii: "a") &+ 10
+        case UInt8(ascii: "A")...UInt8(ascii: "F"): byte &- UInt8(ascii: "A") &+ 10
+        default: nil
+        }
+    }
+
+    static func isDigit(_ byte: UInt8) -> Bool { byte >= UInt8(ascii: "0") && byte <= UInt8(ascii: "9") }
+
+}
+
+extension Span where Element == UInt8 {
+    /// Whether these bytes are those of `text`, ASCII letters in any case. `text` is in lower case.
+    @inlinable public func equalsIgnoringCase(_ text: StaticString) -> Bool {
+        guard count == text.utf8CodeUnitCount else { return false }
+        for index in indices where unsafe lowerASCII(self[index]) != text.utf8Start[index] { return false }
+        return true
+    }
+
+    /// Whether these bytes are those of `other`, ASCII letters in any case.
+    public func equalsIgnoringCase(_ other: Span<UInt8>) -> Bool {
+        guard count == other.count else { return false }
+        for index in indices where lowerASCII(self[index]) != lowerASCII(other[index]) { return false }
+        return true
+    }
+
+    /// These bytes without blanks at either end (OWS, RFC 9110 §5.6.3).
+    @_lifetime(copy self)
+    func trimmingBlanks() -> Span<UInt8> {
+        var (start, end) = (0, count)
+        while start < end, Characters.isBlank(self[start]) { start &+= 1 }
+        while end > start, Characters.isBlank(self[end &- 1]) { end &-= 1 }
+        return extracting(start..<end)
+    }
+}
+
+@inlinable func lowerASCII(_ byte: UInt8) -> UInt8 {
+    byte >= UInt8(ascii: "A") && byte <= UInt8(ascii: "Z") ? byte | 0x20 : byte
+}

@@ -1,0 +1,101 @@
+/// One field line of a head or of trailers (RFC 9112 §5), as ranges of the message's bytes.
+public struct FieldLine: Sendable, Equatable {
+    public let name: ByteRange
+    /// Without the blanks around it.
+    public let value: ByteRange
+    /// The whole line, its CRLF included: what is forwarded where the field is.
+    public let line: ByteRange
+    public let kind: FieldKind
+}
+
+/// What the proxy must know of a field by its name.
+public enum FieldKind: UInt8, Sendable {
+    /// Any field that is passed on as it is, unless a verdict or `Connection` names it.
+    case other
+    case host
+    case contentLength
+    case transferEncoding
+    case connection
+    /// A field that concerns one connection only (RFC 9110 §7.6.1), or one that a backend may take for a framing field
+    /// because it folds `_` or `.` into `-` (`content_length`): never passed on.
+    case hopByHop
+    case expect
+    /// `X-Forwarded-For`, `-Proto`, `-Host`, which the proxy writes anew, and `Forwarded` (RFC 7239), which says the same.
+    case forwarded
+    case via
+    case date
+    /// A field that no trailer section may bring (RFC 9110 §6.5.1), though a head may.
+    case headOnly
+
+    static func of(_ name: Span<UInt8>) -> FieldKind {
+        // Most names are told from all of ours by their length and first letter.
+        let kind = classify(name)
+        guard kind == .other, name.contains(underscoreOrDot: ()) else { return kind }
+        var dashed: [UInt8] = []
+        for index in name.indices {
+            dashed.append(name[index] == UInt8(ascii: "_") || name[index] == UInt8(ascii: ".") ? UInt8(ascii: "-") : name[index])
+        }
+        switch classify(dashed.span) {
+        case .other, .date, .headOnly: return .other
+        default: return .hopByHop
+        }
+    }
+
+    private static func classify(_ name: Span<UInt8>) -> FieldKind {
+        switch name.count {
+        case 2: if name.equalsIgnoringCase("te") { return .hopByHop }
+        case 3: if name.equalsIgnoringCase("via") { return .via }
+        case 4:
+            if name.equalsIgnoringCase("host") { return .host }
+            if name.equalsIgnoringCase("date") { return .date }
+        case 6:
+            if name.equalsIgnoringCase("expect") { return .expect }
+            if name.equalsIgnoringCase("cookie") { return .headOnly }
+        case 7: if name.equalsIgnoringCase("upgrade") { return .hopByHop }
+        case 9: if name.equalsIgnoringCase("forwarded") { return .forwarded }
+        case 10:
+            if name.equalsIgnoringCase("connection") { return .connection }
+            if name.equalsIgnoringCase("keep-alive") { return .hopByHop }
+            if name.equalsIgnoringCase("set-cookie") { return .headOnly }
+        case 12: if name.equalsIgnoringCase("content-type") { return .headOnly }
+        case 13:
+            if name.equalsIgnoringCase("authorization") || name.equalsIgnoringCase("content-range") { return .headOnly }
+        case 14:
+            if name.equalsIgnoringCase("content-length") { return .contentLength }
+            if name.equalsIgnoringCase("http2-settings") { return .hopByHop }
+        case 15: if name.equalsIgnoringCase("x-forwarded-for") { return .forwarded }
+        case 16:
+            if name.equalsIgnoringCase("x-forwarded-host") { return .forwarded }
+            if name.equalsIgnoringCase("content-encoding") { return .headOnly }
+            if name.equalsIgnoringCase("proxy-connection") { return .hopByHop }
+        case 17:
+            if name.equalsIgnoringCase("x-forwarded-proto") { return .forwarded }
+            if name.equalsIgnoringCase("transfer-encoding") { return .transferEncoding }
+        case 18: if name.equalsIgnoringCase("proxy-authenticate") { return .hopByHop }
+        case 19: if name.equalsIgnoringCase("proxy-authorization") { return .hopByHop }
+        default: break
+        }
+        return .other
+    }
+}
+
+extension Span where Element == UInt8 {
+    fileprivate func contains(underscoreOrDot: Void) -> Bool {
+        for index in indices where self[index] == UInt8(ascii: "_") || self[index] == UInt8(ascii: ".") { return true }
+        return false
+    }
+
+    /// Whether these bytes are `name`, letters in any case and with `_` or `.` for `-`: whether a backend may take one name for
+    /// the other. `name` is in lower case.
+    public func mayBeTaken(for name: Span<UInt8>) -> Bool {
+        guard count == name.count else { return false }
+        for index in indices {
+            var byte = lowerASCII(self[index])
+            if byte == UInt8(ascii: "_") || byte == UInt8(ascii: ".") { byte = UInt8(ascii: "-") }
+            var wanted = name[index]
+            if wanted == UInt8(ascii: "_") || wanted == UInt8(ascii: ".") { wanted = UInt8(ascii: "-") }
+            if byte != wanted { return false }
+        }
+        return true
+    }
+}

@@ -1,0 +1,92 @@
+/// Finds the end of a head, a line at a time, and remembers how far it has looked: a client that sends a byte at a time costs
+/// no more than one that sends all at once.
+///
+/// It judges what must not wait for the end of the head: line ends (RFC 9112 §2.2) and sizes.
+public struct HeadScanner: Sendable {
+    private var offset = 0
+    private var lineStart = 0
+    private var requestLineEnd = 0
+    /// Up to where every CR is known to have its LF.
+    private var judgedLineEnds = 0
+    private var lineCount = 0
+
+    public init() {}
+
+    /// A scanner for a trailer section: field lines without a request line in front (RFC 9112 §7.1.2).
+    static var forTrailers: HeadScanner {
+        var scanner = HeadScanner()
+        scanner.lineCount = 1
+        return scanner
+    }
+
+    /// - Parameter bytes: everything received of this message, from its first byte; the same bytes as before and perhaps more.
+    /// - Returns: how many bytes the head takes, its empty line included; nil while its end is not there.
+    /// - Throws: 400 for a line end that is not CRLF, 414 and 431 for a head over the limits.
+    public mutating func findEnd(in bytes: Span<UInt8>, limits: HeadLimits) throws(MessageRefusal) -> Int? {
+        while let lineFeed = bytes.firstIndex(of: 0x0A, from: offset) {
+            guard lineFeed > lineStart, bytes[lineFeed &- 1] == 0x0D else {
+                throw MessageRefusal("A line ends with a bare LF; lines end with CRLF.")
+            }
+            let isEmptyLine = lineFeed &- lineStart == 1
+            try endLine(at: lineFeed, limits)
+            if isEmptyLine { return offset }
+        }
+        offset = bytes.count
+        try judgeLineEnds(in: bytes)
+        // The last byte may be the CR of the empty line, which is none of the fields.
+        try judgeSize(bytes.count &- 1, limits)
+        return nil
+    }
+
+    /// Refuses a CR without its LF. A head that is complete is read to the same end; one that is not might never have an LF, and
+    /// would be waited for.
+    private mutating func judgeLineEnds(in bytes: Span<UInt8>) throws(MessageRefusal) {
+        while let carriageReturn = bytes.firstIndex(of: 0x0D, from: judgedLineEnds), carriageReturn &+ 1 < bytes.count {
+            guard bytes[carriageReturn &+ 1] == 0x0A else { throw MessageRefusal("There is a CR without its LF.") }
+            judgedLineEnds = carriageReturn &+ 2
+        }
+        judgedLineEnds = max(judgedLineEnds, bytes.count &- 1)
+    }
+
+    private mutating func endLine(at lineFeed: Int, _ limits: HeadLimits) throws(MessageRefusal) {
+        try judgeSize(lineFeed &- 1, limits)
+        lineCount &+= 1
+        if lineCount == 1 { requestLineEnd = lineFeed &+ 1 }
+        // The request line and the empty line are no fields.
+        guard lineCount <= limits.headerCount &+ 2 else {
+            throw MessageRefusal(431, "There are more than \(limits.headerCount) header fields.")
+        }
+        offset = lineFeed &+ 1
+        lineStart = offset
+    }
+
+    private func judgeSize(_ end: Int, _ limits: HeadLimits) throws(MessageRefusal) {
+        if lineCount == 0 {
+            guard end <= limits.requestLineBytes else {
+                throw MessageRefusal(414, "The request line is longer than \(limits.requestLineBytes) bytes.")
+            }
+        } else if end &- requestLineEnd > limits.headerBytes {
+            throw MessageRefusal(431, "The header fields are longer than \(limits.headerBytes) bytes.")
+        }
+    }
+}
+
+extension Span where Element == UInt8 {
+    /// The first `byte` at or behind `start`, looked for eight bytes at a time.
+    func firstIndex(of byte: UInt8, from start: Int) -> Int? {
+        let raw = unsafe bytes
+        let pattern = UInt64(byte) &* 0x0101_0101_0101_0101
+        var index = start
+        while index &+ 8 <= raw.byteCount {
+            let word = unsafe raw.unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self) ^ pattern
+            // Whether a byte of the word is zero (Hacker's Delight, 6-1).
+            if (word &- 0x0101_0101_0101_0101) & ~word & 0x8080_8080_8080_8080 != 0 { break }
+            index &+= 8
+        }
+        while index < raw.byteCount {
+            if self[index] == byte { return index }
+            index &+= 1
+        }
+        return nil
+    }
+}
