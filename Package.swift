@@ -43,7 +43,9 @@ let package = Package(
         module("Bytes"),
         // Floor 1: bytes in, values out; no I/O, no clock
         module("HTTPMessage", ["Bytes"]),
+        module("JSON", ["Bytes"]),
         // Floor 2
+        module("JSONWebToken", ["JSON", "COpenSSL"]),
         module("EventLoop", ["Bytes", "CLinux"]),
         // Floor 3
         // Floor 4: the two halves
@@ -52,6 +54,8 @@ let package = Package(
         // Asks a daemon as fast as it answers, for Tests/Benchmarks.
 
         tests("HTTPMessage", ["Bytes"]),
+        tests("JSON"),
+        tests("JSONWebToken", ["JSON"]),
         tests("EventLoop", ["Bytes"]),
     ]
 )
