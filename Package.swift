@@ -43,6 +43,7 @@ let package = Package(
         module("Bytes"),
         // Floor 1: bytes in, values out; no I/O, no clock
         module("HTTPMessage", ["Bytes"]),
+        module("PolicyProtocol", ["Bytes"]),
         module("JSON", ["Bytes"]),
         // Floor 2
         module("JSONWebToken", ["JSON", "COpenSSL"]),
@@ -54,6 +55,7 @@ let package = Package(
         // Asks a daemon as fast as it answers, for Tests/Benchmarks.
 
         tests("HTTPMessage", ["Bytes"]),
+        tests("PolicyProtocol", ["Bytes"]),
         tests("JSON"),
         tests("JSONWebToken", ["JSON"]),
         tests("EventLoop", ["Bytes"]),

@@ -1,0 +1,127 @@
+import Bytes
+
+/// What a name and a value may be made of, and which names no verdict may touch.
+public enum FieldRules {
+    /// Whether `bytes` are a header name as this protocol writes it: a token (RFC 9110 §5.6.2) in lower case, 1 to 255
+    /// bytes.
+    public static func isHeaderName(_ bytes: Span<UInt8>) -> Bool {
+        guard bytes.count > 0, bytes.count <= ProtocolLimits.headerNameBytes else { return false }
+        var isValid = true
+        for index in bytes.indices { isValid = isLowerCaseToken(bytes[index]) && isValid }
+        return isValid
+    }
+
+    /// Whether `bytes` may stand as a field value (RFC 9110 §5.5): no control byte but the tab, no blank at either end. May
+    /// be empty.
+    public static func isHeaderValue(_ bytes: Span<UInt8>) -> Bool {
+        guard bytes.count > 0 else { return true }
+        // Every HTTP reader cuts blanks off the ends, so a value that has some would not arrive as it was judged.
+        guard !isBlank(bytes[0]), !isBlank(bytes[bytes.count - 1]) else { return false }
+        // No early exit: without one the loop is vectorised, and the values that matter are valid to their end.
+        var invalid: UInt8 = 0
+        for index in bytes.indices {
+            let byte = bytes[index]
+            let isControl: UInt8 = byte < 0x20 ? 1 : 0
+            let isNoTab: UInt8 = byte != 0x09 ? 1 : 0
+            let isDelete: UInt8 = byte == 0x7F ? 1 : 0
+            invalid |= (isControl & isNoTab) | isDelete
+        }
+        return invalid == 0
+    }
+
+    @inline(__always)
+    private static func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 }
+
+    /// Whether `bytes` are a stable reason or error code: lower-case letters, digits and hyphens, 1 to 64 bytes.
+    public static func isReason(_ bytes: Span<UInt8>) -> Bool {
+        guard bytes.count > 0, bytes.count <= ProtocolLimits.reasonBytes else { return false }
+        for index in bytes.indices {
+            switch bytes[index] {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"): continue
+            default: return false
+            }
+        }
+        return true
+    }
+
+    /// Whether a verdict may set or remove the header `name`, on a request or a response.
+    ///
+    /// The names that frame a message, manage its connection or choose its host are the proxy's alone. A name that a
+    /// backend may fold into one of them (`content_length`) counts as that name.
+    ///
+    /// - Parameter name: a name that ``isHeaderName(_:)`` accepts.
+    public static func mayBeOperatedOn(_ name: Span<UInt8>) -> Bool {
+        var folded: UInt8 = 0
+        for index in name.indices {
+            let isUnderscore: UInt8 = name[index] == UInt8(ascii: "_") ? 1 : 0
+            let isDot: UInt8 = name[index] == UInt8(ascii: ".") ? 1 : 0
+            folded |= isUnderscore | isDot
+        }
+        guard folded != 0 else { return !isReserved(name) }
+        var plain: [UInt8] = []
+        for index in name.indices {
+            let byte = name[index]
+            plain.append(byte == UInt8(ascii: "_") || byte == UInt8(ascii: ".") ? UInt8(ascii: "-") : byte)
+        }
+        return !isReserved(plain.span)
+    }
+
+    private static func isReserved(_ name: Span<UInt8>) -> Bool {
+        if name.count >= 6, name[0] == UInt8(ascii: "p"), name.extracting(0..<6).equals("proxy-") { return true }
+        switch name.count {
+        case 2: return name.equals("te")
+        case 4: return name.equals("host")
+        case 6: return name.equals("expect")
+        case 7: return name.equals("trailer") || name.equals("upgrade")
+        case 10: return name.equals("connection") || name.equals("keep-alive")
+        case 14: return name.equals("content-length") || name.equals("http2-settings")
+        case 17: return name.equals("transfer-encoding")
+        default: return false
+        }
+    }
+
+    static func isToken(_ bytes: Span<UInt8>) -> Bool {
+        guard bytes.count > 0 else { return false }
+        for index in bytes.indices {
+            let byte = bytes[index]
+            let isUpper = byte >= UInt8(ascii: "A") && byte <= UInt8(ascii: "Z")
+            if !isUpper && !isLowerCaseToken(byte) { return false }
+        }
+        return true
+    }
+
+    /// Whether all bytes are visible ASCII: what a target and an authority are made of.
+    static func isVisible(_ bytes: Span<UInt8>) -> Bool {
+        var invalid: UInt8 = 0
+        for index in bytes.indices {
+            let isBelow: UInt8 = bytes[index] < 0x21 ? 1 : 0
+            let isAbove: UInt8 = bytes[index] > 0x7E ? 1 : 0
+            invalid |= isBelow | isAbove
+        }
+        return invalid == 0
+    }
+
+    /// Whether `bytes` could be the text of an IP address, or are empty, as for a peer on a Unix socket.
+    static func isAddress(_ bytes: Span<UInt8>) -> Bool {
+        guard bytes.count <= ProtocolLimits.peerAddressBytes else { return false }
+        for index in bytes.indices {
+            switch bytes[index] {
+            case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "f"),
+                UInt8(ascii: "A")...UInt8(ascii: "F"), UInt8(ascii: ":"), UInt8(ascii: "."):
+                continue
+            default: return false
+            }
+        }
+        return true
+    }
+
+    /// The bytes of a lower-case token, a bit each: names are judged several times a request, and a bit test has no branch.
+    private static let tokenBelow64: UInt64 = 0x03FF_6CFA_0000_0000
+    private static let tokenFrom64: UInt64 = 0x57FF_FFFF_C000_0000
+
+    @inline(__always)
+    private static func isLowerCaseToken(_ byte: UInt8) -> Bool {
+        let bits = byte < 64 ? tokenBelow64 : tokenFrom64
+        return byte < 128 && bits >> UInt64(byte & 63) & 1 == 1
+    }
+}
