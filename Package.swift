@@ -28,6 +28,7 @@ func tests(_ name: String, _ dependencies: [Target.Dependency] = [], excluding: 
 let package = Package(
     name: "gatehouse",
     products: [
+        .library(name: "Policy", targets: ["Policy", "JSON"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -45,6 +46,7 @@ let package = Package(
         module("HTTPMessage", ["Bytes"]),
         module("PolicyProtocol", ["Bytes"]),
         module("JSON", ["Bytes"]),
+        module("Policy", ["JSON"]),
         // Floor 2
         module("JSONWebToken", ["JSON", "COpenSSL"]),
         module("EventLoop", ["Bytes", "CLinux"]),
@@ -57,6 +59,7 @@ let package = Package(
         tests("HTTPMessage", ["Bytes"]),
         tests("PolicyProtocol", ["Bytes"]),
         tests("JSON"),
+        tests("Policy", ["JSON"]),
         tests("JSONWebToken", ["JSON"]),
         tests("EventLoop", ["Bytes"]),
     ]
