@@ -51,6 +51,7 @@ let package = Package(
         module("JSONWebToken", ["JSON", "COpenSSL"]),
         module("EventLoop", ["Bytes", "CLinux"]),
         // Floor 3
+        module("Counters", ["Bytes", "Policy", "EventLoop", "CHiredis", logging]),
         // Floor 4: the two halves
         // Floor 5: the programs
 
@@ -62,5 +63,6 @@ let package = Package(
         tests("Policy", ["JSON"]),
         tests("JSONWebToken", ["JSON"]),
         tests("EventLoop", ["Bytes"]),
+        tests("Counters", ["Bytes", "Policy", "EventLoop", logging]),
     ]
 )

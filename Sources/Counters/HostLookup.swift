@@ -1,0 +1,68 @@
+import EventLoop
+import Synchronization
+
+/// Looks up where a Redis is: before each connection, since a failover may have moved its name.
+final class HostLookup {
+    private static let pollMilliseconds: Int64 = 10
+
+    private let place: RedisAddress.Place
+    /// One that a name server has not answered yet. There is never a second one.
+    private var pending: (answer: Answer, thread: SystemThread)?
+
+    init(_ place: RedisAddress.Place) { self.place = place }
+
+    /// - Parameter timeoutMilliseconds: how long to wait. A lookup that takes longer goes on, and the next call waits for it.
+    func addresses(
+        on waiter: Waiter, timeoutMilliseconds: Int64, unless isOver: () -> Bool
+    ) async throws(RedisFailure) -> [SocketAddress] {
+        do {
+            switch place {
+            case .unix(let path): return [try SocketAddress.unix(path: path)]
+            case .tcp(let host, let port) where Self.isKnownHere(host):
+                return try SocketAddress.resolve(host: host, port: port)
+            case .tcp(let host, let port):
+                return try await onThread(host, port, waiter, waiter.loop.nowMilliseconds + timeoutMilliseconds, isOver)
+            }
+        } catch {
+            throw RedisFailure(description: "\(error)")
+        }
+    }
+
+    /// Whether the answer comes without asking another machine.
+    private static func isKnownHere(_ host: String) -> Bool {
+        host == "localhost" || host.contains(":")
+            || host.utf8.allSatisfy { $0 == UInt8(ascii: ".") || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+    }
+
+    /// A name server may take seconds to answer, and the loop must not wait for it.
+    private func onThread(
+        _ host: String, _ port: Int, _ waiter: Waiter, _ deadline: Int64, _ isOver: () -> Bool
+    ) async throws -> [SocketAddress] {
+        let lookup = try pending ?? Self.begin(host, port)
+        pending = lookup
+        while true {
+            if let result = lookup.answer.result.withLock({ $0 }) {
+                pending = nil
+                lookup.thread.join()
+                return try result.get()
+            }
+            guard !isOver(), waiter.loop.nowMilliseconds < deadline else {
+                throw RedisFailure(description: "the lookup of \(host) takes too long")
+            }
+            await waiter.sleep(milliseconds: Self.pollMilliseconds, unless: isOver)
+        }
+    }
+
+    private static func begin(_ host: String, _ port: Int) throws -> (answer: Answer, thread: SystemThread) {
+        let answer = Answer()
+        let thread = try SystemThread(name: "redis-lookup") {
+            let result = Result { () throws(ResolutionError) in try SocketAddress.resolve(host: host, port: port) }
+            answer.result.withLock { $0 = result }
+        }
+        return (answer, thread)
+    }
+
+    private final class Answer: Sendable {
+        let result = Mutex<Result<[SocketAddress], ResolutionError>?>(nil)
+    }
+}
