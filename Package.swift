@@ -29,6 +29,7 @@ let package = Package(
     name: "gatehouse",
     products: [
         .library(name: "Policy", targets: ["Policy", "JSON"]),
+        .library(name: "PolicyClient", targets: ["PolicyClient", "PolicyProtocol", "EventLoop", "Bytes"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -52,6 +53,7 @@ let package = Package(
         module("EventLoop", ["Bytes", "CLinux"]),
         // Floor 3
         module("Counters", ["Bytes", "Policy", "EventLoop", "CHiredis", logging]),
+        module("PolicyClient", ["Bytes", "PolicyProtocol", "EventLoop", logging]),
         // Floor 4: the two halves
         // Floor 5: the programs
 
@@ -63,6 +65,7 @@ let package = Package(
         tests("Policy", ["JSON"]),
         tests("JSONWebToken", ["JSON"]),
         tests("EventLoop", ["Bytes"]),
+        tests("PolicyClient", ["PolicyProtocol", "EventLoop", "Bytes", logging]),
         tests("Counters", ["Bytes", "Policy", "EventLoop", logging]),
     ]
 )

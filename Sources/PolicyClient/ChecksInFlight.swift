@@ -1,0 +1,129 @@
+import PolicyProtocol
+
+/// The CHECKs that one connection has sent, from the oldest that the daemon has not answered on.
+///
+/// One that was given up stays here until its verdict comes: to the daemon it is still in flight, and a verdict for it is no
+/// error, while one for an id that waits for none is.
+struct ChecksInFlight {
+    private enum Slot {
+        case waiting(PendingCheck, deadline: Int64)
+        case givenUp(deadline: Int64)
+        case answered
+    }
+
+    private var ids = CheckIDs()
+    /// In the order of their ids, which have no gap; those before `head` are done with.
+    private var slots: [Slot] = []
+    private var head = 0
+    /// No slot before this one is waiting.
+    private var firstWaiting = 0
+    /// How many have no verdict yet, those that were given up included.
+    private(set) var count = 0
+    /// How many of them somebody still waits for.
+    private(set) var waitingCount = 0
+
+    /// One CHECK that is never answered must not make the table grow with all that come after it.
+    static let maximumSlots = 65_536
+
+    /// Whether there is room for another, however few are in flight.
+    var hasRoom: Bool { slots.count - head < Self.maximumSlots }
+
+    /// The id for the next CHECK; nil when all have been used.
+    var nextID: UInt32? {
+        var ids = ids
+        return ids.next()
+    }
+
+    /// Adds the CHECK that was sent with ``nextID``.
+    ///
+    /// - Parameter deadline: monotonic milliseconds, not before that of the CHECK added last.
+    mutating func add(_ check: PendingCheck, deadline: Int64) {
+        guard ids.next() != nil else { preconditionFailure("a connection without ids left was asked") }
+        slots.append(.waiting(check, deadline: deadline))
+        count += 1
+        waitingCount += 1
+    }
+
+    /// Notes a verdict.
+    ///
+    /// - Returns: the CHECK it answers; nil where that was given up.
+    /// - Throws: `frameUnexpected` where no CHECK of this id awaits a verdict. The connection cannot go on.
+    mutating func answer(_ id: UInt32) throws(ProtocolError) -> PendingCheck? {
+        let index = slots.count - 1 - (Int(ids.greatest) - Int(id))
+        guard index >= head, index < slots.count else { throw Self.unexpected(id) }
+        let check: PendingCheck?
+        switch slots[index] {
+        case .waiting(let waiting, _):
+            check = waiting
+            waitingCount -= 1
+        case .givenUp: check = nil
+        case .answered: throw Self.unexpected(id)
+        }
+        slots[index] = .answered
+        count -= 1
+        dropAnswered()
+        return check
+    }
+
+    /// Gives up one CHECK whose deadline has passed; nil where there is none. Call it until then.
+    mutating func giveUpNext(now: Int64) -> (check: PendingCheck, id: UInt32)? {
+        while firstWaiting < slots.count {
+            guard case .waiting(let check, let deadline) = slots[firstWaiting] else {
+                firstWaiting += 1
+                continue
+            }
+            guard deadline <= now else { return nil }
+            slots[firstWaiting] = .givenUp(deadline: deadline)
+            waitingCount -= 1
+            return (check, id(at: firstWaiting))
+        }
+        return nil
+    }
+
+    /// The earliest deadline of those that wait.
+    var nextDeadline: Int64? {
+        for index in max(firstWaiting, head)..<slots.count {
+            if case .waiting(_, let deadline) = slots[index] { return deadline }
+        }
+        return nil
+    }
+
+    /// The deadline of the oldest CHECK that was given up and has no verdict yet.
+    var oldestGivenUp: Int64? {
+        if head < slots.count, case .givenUp(let deadline) = slots[head] { deadline } else { nil }
+    }
+
+    /// Takes out every CHECK that still waits.
+    mutating func removeAll() -> [(check: PendingCheck, id: UInt32)] {
+        var waiting: [(check: PendingCheck, id: UInt32)] = []
+        for index in head..<slots.count {
+            if case .waiting(let check, _) = slots[index] { waiting.append((check, id(at: index))) }
+        }
+        slots = []
+        head = 0
+        firstWaiting = 0
+        count = 0
+        waitingCount = 0
+        return waiting
+    }
+
+    private func id(at index: Int) -> UInt32 { ids.greatest - UInt32(slots.count - 1 - index) }
+
+    private mutating func dropAnswered() {
+        while head < slots.count, case .answered = slots[head] { head += 1 }
+        if head == slots.count {
+            slots.removeAll(keepingCapacity: true)
+            firstWaiting = 0
+            head = 0
+        } else if head >= 1024 {
+            // Seldom enough that moving the rest to the front costs nothing per CHECK.
+            slots.removeFirst(head)
+            firstWaiting = max(firstWaiting - head, 0)
+            head = 0
+        }
+    }
+
+    private static func unexpected(_ id: UInt32) -> ProtocolError {
+        ProtocolError(.frameUnexpected, "a VERDICT with id \(id), and no CHECK of that id awaits one")
+    }
+}

@@ -1,0 +1,102 @@
+import Bytes
+import EventLoop
+import PolicyProtocol
+
+/// One CHECK on its way, and where its verdict is put. An exchange keeps one and uses it again for its next request; asking
+/// again gives up whatever the one before still waited for.
+public final class PendingCheck {
+    /// What became of the CHECK.
+    public enum State: Equatable {
+        case idle
+        case waiting
+        /// ``PendingCheck/verdict`` holds the payload, ``PendingCheck/message`` what it says.
+        case answered
+        /// Nobody will answer: deny.
+        case lost(Loss)
+    }
+
+    /// Why nobody will answer.
+    public enum Loss: Equatable, Sendable, CustomStringConvertible {
+        /// No verdict came within the deadline.
+        case late(milliseconds: Int64)
+        /// The connection ended first, or could not be asked at all.
+        case disconnected(String)
+        /// A verdict came, and is not one (protocol.md, "Errors").
+        case malformed(ProtocolError)
+
+        /// Stable, for logs and metrics.
+        public var reason: String {
+            switch self {
+            case .late: "policy-late"
+            case .disconnected: "policy-unreachable"
+            case .malformed: "policy-verdict-malformed"
+            }
+        }
+
+        public var description: String {
+            switch self {
+            case .late(let milliseconds): "the policy daemon did not answer in \(milliseconds) ms"
+            case .disconnected(let why): "the policy daemon was lost: \(why)"
+            case .malformed(let error): "the policy daemon's verdict is unusable: \(error)"
+            }
+        }
+    }
+
+    /// The payload of the VERDICT; ``message``'s ranges lie in it.
+    public let verdict = ByteBuffer(capacity: 512)
+    /// What the verdict says; nil unless the state is ``State/answered``.
+    public private(set) var message: VerdictMessage?
+    public private(set) var state = State.idle
+    /// What the daemon that was asked said in its HELLO.
+    public private(set) var session: PolicySession?
+    private var id: UInt32 = 0
+
+    /// Of the task that asks, and that parks for the answer. Set it before asking.
+    public var waiter: Waiter?
+
+    public init() {}
+
+    public var isWaiting: Bool {
+        if case .waiting = state { true } else { false }
+    }
+
+    /// Parks until there is an answer, or it is certain that there will be none. That is never later than the deadline.
+    public func wait() async {
+        while isWaiting {
+            guard let waiter else { preconditionFailure("a task that waits for a verdict sets its waiter first") }
+            await waiter.park()
+        }
+    }
+
+    func begin(_ id: UInt32, _ session: PolicySession) {
+        self.id = id
+        self.session = session
+        message = nil
+        state = .waiting
+    }
+
+    /// Puts the verdict here, unless this asks something else by now.
+    func answer(_ payload: Span<UInt8>, to id: UInt32, of session: PolicySession) {
+        guard awaits(id, session) else { return }
+        do throws(ProtocolError) {
+            message = try VerdictMessage.parse(payload)
+            verdict.clear()
+            verdict.append(payload)
+            state = .answered
+        } catch {
+            state = .lost(.malformed(error))
+        }
+        waiter?.wake()
+    }
+
+    /// Says that no verdict will come, unless this asks something else by now.
+    func lose(_ id: UInt32, of session: PolicySession, _ loss: Loss) {
+        guard awaits(id, session) else { return }
+        state = .lost(loss)
+        waiter?.wake()
+    }
+
+    private func awaits(_ id: UInt32, _ session: PolicySession) -> Bool {
+        isWaiting && self.id == id && self.session === session
+    }
+}

@@ -1,0 +1,114 @@
+import EventLoop
+import Logging
+import PolicyProtocol
+
+/// Asks policy daemons over their sockets: one worker's side of it.
+///
+/// It keeps one connection to each address, pipelines the CHECKs of all exchanges on it, sends what a turn collected in one
+/// write, and connects again where a connection is lost. A CHECK is sent once: whether a lost one was counted cannot be
+/// known, so its request is denied, not asked again.
+public final class PolicyClient {
+    /// Every wait and every queue of a client has its limit here.
+    public struct Configuration: Sendable {
+        /// What the client calls itself in its HELLO.
+        public var name: String
+        /// How long a CHECK may wait for its verdict.
+        public var deadlineMilliseconds: Int64 = 250
+        /// After so many late verdicts in a row a daemon counts as down, until it answers a PING.
+        public var lateAnswersUntilDown = 3
+        /// How long a connection is kept on which the daemon leaves a late CHECK or a PING unanswered: a worker of it may
+        /// hang, and a new connection may come to another.
+        public var silenceMilliseconds: Int64 = 2_000
+        /// How long connecting, and then waiting for the daemon's HELLO, may take.
+        public var helloTimeoutMilliseconds = Int64(ProtocolLimits.helloTimeoutMilliseconds)
+        /// The pause before connecting again: it doubles from the first to the second.
+        public var reconnectMilliseconds: ClosedRange<Int64> = 20...1000
+        /// How many CHECKs a connection may have in flight, where the daemon allows more.
+        public var maximumInFlight = 16_384
+        /// How many bytes the daemon may be behind in reading before it is asked no more.
+        public var maximumUnsentBytes = 4 * 1024 * 1024
+
+        public init(name: String) { self.name = name }
+    }
+
+    /// Where a daemon listens.
+    public struct Endpoint: Sendable {
+        public let name: String
+        let address: SocketAddress
+
+        /// The daemon's Unix socket.
+        public init(socketPath: String) throws(SystemError) {
+            name = socketPath
+            address = try SocketAddress.unix(path: socketPath)
+        }
+    }
+
+    private let configuration: Configuration
+    private let loop: EventLoop
+    private let logger: Logger
+    private var connections: [PolicyConnection?]
+    private let endpoints: [Endpoint]
+    private var next = 0
+    private var isStopping = false
+
+    public init(_ endpoints: [Endpoint], configuration: Configuration, loop: EventLoop, logger: Logger) {
+        self.endpoints = endpoints
+        self.configuration = configuration
+        self.loop = loop
+        self.logger = logger
+        connections = Array(repeating: nil, count: endpoints.count)
+    }
+
+    public var endpointCount: Int { endpoints.count }
+
+    /// A connection that a CHECK can be sent on now, each in its turn; nil where no daemon answers.
+    public func usableConnection() -> PolicyConnection? {
+        for _ in connections.indices {
+            next = next + 1 < connections.count ? next + 1 : 0
+            if let connection = connections[next], connection.isUsable { return connection }
+        }
+        return nil
+    }
+
+    /// Keeps the connection to one endpoint until ``stop()``. Run one task for each index.
+    public func maintain(_ index: Int) async {
+        let endpoint = endpoints[index]
+        let waiter = Waiter(loop: loop)
+        let pauses = configuration.reconnectMilliseconds
+        var pause = pauses.lowerBound
+        var lastComplaint: String?
+        var isSaidToAnswer = false
+        while !isStopping {
+            let complaint: String
+            let start = loop.nowMilliseconds
+            do {
+                let connection = try await PolicyConnection.open(
+                    endpoint, configuration, on: waiter, unless: { self.isStopping })
+                connections[index] = connection
+                if !isSaidToAnswer { logger.info("asking \(connection.session.hello.name) on \(endpoint.name)") }
+                isSaidToAnswer = true
+                complaint = await connection.serve { self.isStopping }
+                connections[index] = nil
+            } catch {
+                complaint = "\(error)"
+            }
+            guard !isStopping else { return }
+            // A daemon that greets and leaves again at once is no better than one that is not there.
+            if loop.nowMilliseconds - start > pauses.upperBound { (pause, lastComplaint) = (pauses.lowerBound, nil) }
+            // Said once, not at each try: an outage of an hour is not a thousand lines.
+            if complaint != lastComplaint {
+                logger.warning("policy socket \(endpoint.name): \(complaint)")
+                isSaidToAnswer = false
+            }
+            lastComplaint = complaint
+            await waiter.sleep(milliseconds: Int64.random(in: pause / 2...pause), unless: { self.isStopping })
+            pause = min(pause * 2, pauses.upperBound)
+        }
+    }
+
+    /// Ends every ``maintain(_:)``. What still waits for a verdict is lost, so drain first.
+    public func stop() {
+        isStopping = true
+        loop.wakeAll()
+    }
+}

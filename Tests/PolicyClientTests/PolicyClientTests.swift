@@ -1,0 +1,116 @@
+import EventLoop
+import Logging
+import PolicyClient
+import PolicyProtocol
+import Synchronization
+import Testing
+
+@Suite struct `A client of policy daemons` {
+    @Test func `connects again when its daemon is back, and asks nothing twice`() async throws {
+        try await Stage.run { stage in
+            let path = FakeDaemon.newPath()
+            let client = try stage.keepAsking([path])
+            #expect(client.usableConnection() == nil)
+            var daemon: FakeDaemon? = try FakeDaemon(loop: stage.loop, path: path)
+            let peer = await daemon!.welcome()
+            await stage.until { client.usableConnection() != nil }
+            let check = stage.ask(client.usableConnection()!)
+            #expect(await peer.frame()?.type == .check)
+            daemon = nil
+            peer.close()
+            #expect(await check.outcome() == "policy-unreachable")
+            #expect(client.usableConnection() == nil)
+
+            daemon = try FakeDaemon(loop: stage.loop, path: path)
+            let next = await daemon!.welcome()
+            await stage.until { client.usableConnection() != nil }
+            let another = stage.ask(client.usableConnection()!)
+            #expect(await next.frame()?.id == 1)
+            next.send(Frames.allow(1))
+            #expect(await another.outcome() == "allowed")
+            next.send(Frames.ping(1))
+            #expect(await next.frame()?.type == .pong, "nothing but the one new CHECK was asked")
+        }
+    }
+
+    @Test func `asks several daemons in turn, and those alone that answer`() async throws {
+        try await Stage.run { stage in
+            let daemons = try (0..<3).map { _ in try FakeDaemon(loop: stage.loop) }
+            let client = try stage.keepAsking(daemons.map(\.path) + [FakeDaemon.newPath()])
+            var peers: [FakePeer] = []
+            for daemon in daemons { peers.append(await daemon.welcome()) }
+            await stage.until { stage.usable(client) == 3 }
+            peers[1].send(Frames.goAway())
+            await stage.until { stage.usable(client) == 2 }
+            for _ in 0..<10 { stage.ask(client.usableConnection()!) }
+            #expect(await peers[0].frames(5).count == 5)
+            #expect(await peers[2].frames(5).count == 5)
+        }
+    }
+
+    @Test func `stops at once, whatever it is at`() async throws {
+        try await Stage.run { stage in
+            var configuration = PolicyClient.Configuration.patient
+            configuration.reconnectMilliseconds = 600_000...600_000
+            let (greeting, silent) = (try FakeDaemon(loop: stage.loop), try FakeDaemon(loop: stage.loop))
+            let client = try stage.keepAsking([greeting.path, silent.path, FakeDaemon.newPath()], configuration)
+            let peers = (await greeting.welcome(), await silent.accept())
+            await stage.until { client.usableConnection() != nil }
+            let check = stage.ask(client.usableConnection()!)
+            client.stop()
+            await stage.until { stage.endedMaintaining == 3 }
+            #expect(await check.outcome() == "policy-unreachable")
+            _ = peers
+        }
+    }
+
+    @Test func `complains of an outage once, not at each try`() async throws {
+        let log = Log()
+        try await Stage.run { stage in
+            // No connection lasts longer than the longest pause, so none counts as an end of the outage.
+            var configuration = PolicyClient.Configuration.patient
+            configuration.reconnectMilliseconds = 1...600_000
+            let path = FakeDaemon.newPath()
+            let client = try stage.keepAsking([path], configuration, logger: log.logger)
+            await stage.turns(500)
+            let daemon = try FakeDaemon(loop: stage.loop, path: path)
+            // One that greets and leaves, again and again.
+            for _ in 0..<5 { await daemon.welcome().close() }
+            client.stop()
+            await stage.until { stage.endedMaintaining == 1 }
+        }
+        let lines = log.lines
+        #expect(lines.filter { $0.hasPrefix("warning") }.count == 2, "\(lines)")
+        #expect(lines.filter { $0.hasPrefix("info") }.count <= 2, "\(lines)")
+    }
+}
+
+extension Stage {
+    /// How many different connections the client would ask on.
+    func usable(_ client: PolicyClient) -> Int {
+        Set((0..<client.endpointCount).compactMap { _ in client.usableConnection().map(ObjectIdentifier.init) }).count
+    }
+}
+
+/// Keeps what is logged.
+private final class Log: Sendable {
+    private let kept = Mutex<[String]>([])
+    var lines: [String] { kept.withLock { $0 } }
+
+    var logger: Logger { Logger(label: "test") { _ in Handler(log: self) } }
+
+    private struct Handler: LogHandler {
+        let log: Log
+        var metadata: Logger.Metadata = [:]
+        var logLevel = Logger.Level.trace
+
+        init(log: Log) { self.log = log }
+
+        subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+            get { metadata[key] }
+            set { metadata[key] = newValue }
+        }
+
+        func log(event: LogEvent) { log.kept.withLock { $0.append("\(event.level): \(event.message)") } }
+    }
+}
