@@ -51,6 +51,7 @@ let package = Package(
         // Floor 2
         module("JSONWebToken", ["JSON", "COpenSSL"]),
         module("EventLoop", ["Bytes", "CLinux"]),
+        module("Settings", ["CLinux", yams]),
         // Floor 3
         module("Counters", ["Bytes", "Policy", "EventLoop", "CHiredis", logging]),
         module("PolicyClient", ["Bytes", "PolicyProtocol", "EventLoop", logging]),
@@ -66,6 +67,7 @@ let package = Package(
         tests("JSONWebToken", ["JSON"]),
         tests("EventLoop", ["Bytes"]),
         tests("PolicyClient", ["PolicyProtocol", "EventLoop", "Bytes", logging]),
+        tests("Settings"),
         tests("Counters", ["Bytes", "Policy", "EventLoop", logging]),
     ]
 )

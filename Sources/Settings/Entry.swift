@@ -1,0 +1,37 @@
+/// One entry of a map whose keys the operator chose: a value, or a map of options of its own.
+public struct Entry {
+    /// The operator's own key.
+    public let key: String
+    private let member: Element.Member
+    private let reader: SettingsReader
+    private let adopt: (Section) -> Void
+
+    init(_ member: Element.Member, reader: SettingsReader, adopt: @escaping (Section) -> Void) {
+        key = member.key
+        self.member = member
+        self.reader = reader
+        self.adopt = adopt
+    }
+
+    /// The options of the entry; nil where it is none but a value.
+    public var section: Section? {
+        guard case .map(let members) = member.value.content else { return nil }
+        let section = Section(members, path: Scalar.quote(key), place: .line(member.line), reader: reader, isFixed: false)
+        adopt(section)
+        return section
+    }
+
+    /// The value of an entry that is no map of options. Nil where it is wrong, which is then reported.
+    public func value<Value>(_ form: Form<Value>) -> Value? {
+        reader.value(of: member.value, named: Scalar.quote(key), form, orNull: false)
+    }
+
+    /// The key in another form. Nil where it is wrong, which is then reported.
+    public func key<Value>(as form: Form<Value>) -> Value? {
+        guard let value = form.read(Scalar(text: key, isPlain: true)) else {
+            reader.report(.line(member.line), "the key \(Scalar.quote(key))", accepted: form.accepted)
+            return nil
+        }
+        return value
+    }
+}
