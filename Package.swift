@@ -30,6 +30,7 @@ let package = Package(
     products: [
         .library(name: "Policy", targets: ["Policy", "JSON"]),
         .library(name: "PolicyClient", targets: ["PolicyClient", "PolicyProtocol", "EventLoop", "Bytes"]),
+        .executable(name: "gatehouse-policyd", targets: ["gatehouse-policyd"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -56,7 +57,11 @@ let package = Package(
         module("Counters", ["Bytes", "Policy", "EventLoop", "CHiredis", logging]),
         module("PolicyClient", ["Bytes", "PolicyProtocol", "EventLoop", logging]),
         // Floor 4: the two halves
+        module("PolicyDaemon", [
+            "Bytes", "Policy", "PolicyProtocol", "JSONWebToken", "EventLoop", "Counters", "Settings", logging,
+        ]),
         // Floor 5: the programs
+        program("gatehouse-policyd", ["PolicyDaemon", "Settings", logging, arguments]),
 
         // Asks a daemon as fast as it answers, for Tests/Benchmarks.
 
@@ -69,5 +74,8 @@ let package = Package(
         tests("PolicyClient", ["PolicyProtocol", "EventLoop", "Bytes", logging]),
         tests("Settings"),
         tests("Counters", ["Bytes", "Policy", "EventLoop", logging]),
+        tests("PolicyDaemon", [
+            "Bytes", "Policy", "PolicyProtocol", "JSON", "JSONWebToken", "EventLoop", "Counters", "Settings", logging,
+        ], excluding: ["BadConfigurations"]),
     ]
 )

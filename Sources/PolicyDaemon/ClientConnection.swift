@@ -1,0 +1,152 @@
+import Bytes
+import EventLoop
+import PolicyProtocol
+
+/// One client's connection: moves bytes between its socket and its session, each wait under a deadline.
+final class ClientConnection: TurnFlushing {
+    private let socket: Socket
+    private let waiter: Waiter
+    private let session: ClientSession
+    private let drain: Drain
+    private let limits: DaemonLimits
+    private var input: ByteBuffer?
+    private var isFlushDue = false
+    private var hasSaidGoAway = false
+    private var endingOfSocket: String?
+
+    // Each a moment on the loop's clock, in milliseconds; nil while there is nothing to wait for.
+    private var helloDue: Int64?
+    private var frameDue: Int64?
+    private var outputDue: Int64?
+
+    init(_ socket: Socket, _ session: ClientSession, drain: Drain, _ limits: DaemonLimits) {
+        self.socket = socket
+        self.session = session
+        self.drain = drain
+        self.limits = limits
+        waiter = Waiter(loop: socket.loop)
+        helloDue = waiter.loop.nowMilliseconds + limits.helloMilliseconds
+    }
+
+    /// Serves the client until one side ends the connection, and says why it ended.
+    func serve() async -> String {
+        socket.waiter = waiter
+        session.hasLateOutput = { [unowned self] in flushLater() }
+        while socket.isOpen {
+            if mayReceive {
+                receive()
+                flushLater()
+            }
+            if drain.hasBegun, !hasSaidGoAway { sayGoAway() }
+            if !session.output.isEmpty, socket.isWritable, !isFlushDue { flush() }
+            endWhatIsLate()
+            if session.isOver, !isFlushDue { close() }
+            guard socket.isOpen else { break }
+            setDeadline()
+            if mayReceive { await waiter.yieldTurn() } else { await waiter.park() }
+        }
+        session.hasLateOutput = {}
+        if let input { waiter.loop.buffers.give(input) }
+        return endingOfSocket ?? session.ending ?? "closed"
+    }
+
+    /// A client that leaves too many verdicts unread isn't listened to until it has read some.
+    private var mayReceive: Bool {
+        socket.isReadable && !session.isOver && session.output.count < limits.waitingOutputBytes
+    }
+
+    // MARK: Input
+
+    private func receive() {
+        let input = self.input ?? waiter.loop.buffers.take()
+        self.input = input
+        let held = input.count
+        var received = 0
+        receiving: while mayReceive, received < limits.receiveBytesPerTurn {
+            switch socket.receive(into: input, room: 8 * 1024) {
+            case .received(let byteCount):
+                received += byteCount
+                session.receive(input, nowUnixMilliseconds: waiter.loop.nowUnixMilliseconds)
+            case .wouldBlock: break receiving
+            case .ended: return close(because: input.isEmpty ? "closed by the client" : "closed by the client within a frame")
+            case .failed(let code): return close(because: SystemError.text(of: code))
+            }
+        }
+        if session.isGreeted { helloDue = nil }
+        if input.isEmpty {
+            frameDue = nil
+            waiter.loop.buffers.give(input)
+            self.input = nil
+        } else if frameDue == nil || input.count < held + received {   // a frame was taken off: what is left is another
+            frameDue = waiter.loop.nowMilliseconds + limits.frameMilliseconds
+        }
+    }
+
+    // MARK: Output
+
+    private func flushLater() {
+        guard !isFlushDue, socket.isOpen, !session.output.isEmpty else { return }
+        isFlushDue = true
+        waiter.loop.flushAtEndOfTurn(self)
+    }
+
+    func flush() {
+        isFlushDue = false
+        guard socket.isOpen, socket.isWritable else { return }
+        let waiting = session.output.count
+        switch socket.send(session.output) {
+        case .sent: outputDue = nil
+        case .wouldBlock:
+            if outputDue == nil || session.output.count < waiting {
+                outputDue = waiter.loop.nowMilliseconds + limits.outputStallMilliseconds
+            }
+        case .failed(let code): close(because: SystemError.text(of: code))
+        }
+        // Sent while the task was parked: there may be room to receive again, a deadline to set, or nothing left to do.
+        if mayReceive || session.isOver || outputDue != nil { waiter.wake() }
+    }
+
+    private func sayGoAway() {
+        hasSaidGoAway = true
+        session.goAway()
+        flushLater()
+    }
+
+    // MARK: Deadlines
+
+    private func setDeadline() {
+        var due = Int64.max
+        for moment in [helloDue, frameDue, outputDue] { if let moment, moment < due { due = moment } }
+        if drain.hasBegun, drain.endMilliseconds < due { due = drain.endMilliseconds }
+        if due == .max {
+            waiter.clearDeadline()
+        } else {
+            waiter.setDeadline(afterMilliseconds: due - waiter.loop.nowMilliseconds)
+        }
+    }
+
+    private func endWhatIsLate() {
+        guard socket.isOpen else { return }
+        let now = waiter.loop.nowMilliseconds
+        if let helloDue, helloDue <= now {
+            session.end(
+                with: ProtocolError(.helloLate, "no HELLO in \(limits.helloMilliseconds) ms"))
+            flush()
+        } else if let frameDue, frameDue <= now {
+            session.end(
+                with: ProtocolError(.frameMalformed, "a frame not complete in \(limits.frameMilliseconds) ms"))
+            flush()
+        } else if let outputDue, outputDue <= now {
+            close(because: "its verdicts unread for \(limits.outputStallMilliseconds) ms")
+        } else if drain.hasBegun, drain.endMilliseconds <= now {
+            close(because: "the drain is over")
+        }
+    }
+
+    private func close(because ending: String? = nil) {
+        guard socket.isOpen else { return }
+        endingOfSocket = ending
+        socket.close()
+        waiter.wake()
+    }
+}

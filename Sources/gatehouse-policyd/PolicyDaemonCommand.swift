@@ -1,0 +1,61 @@
+import ArgumentParser
+import FoundationEssentials
+import Logging
+import PolicyDaemon
+import Settings
+
+/// `gatehouse-policyd`: reads its configuration, then decides until it is told to stop.
+struct PolicyDaemonCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "gatehouse-policyd",
+        abstract: "Answers on a Unix socket whether a request is allowed, and as whom.",
+        discussion: """
+            Without a file, the environment alone configures it: JWT_SECRET, REDIS_URL, RATE_LIMIT, RATE_WINDOW_SECONDS, \
+            POLICY_SOCKET, WORKERS. With one, the environment overrides it.
+            """,
+        version: Release.version)
+
+    @Option(help: ArgumentHelp("The configuration, in YAML.", valueName: "file"))
+    var config: String?
+
+    @Flag(help: "Look for mistakes in the configuration, say what was found, and exit with 0 or 1.")
+    var check = false
+
+    func run() throws {
+        let daemon: DaemonConfiguration
+        do {
+            daemon = try DaemonConfiguration.read(
+                text: try config.map { path throws(InvalidConfiguration) in try ConfigurationFile.text(path) },
+                file: config ?? "", environment: ProcessInfo.processInfo.environment)
+        } catch {
+            StandardError.print("\(error)")
+            throw ExitCode.failure
+        }
+        if check { return print(daemon.summary) }
+        try serve(daemon)
+    }
+
+    private func serve(_ configuration: DaemonConfiguration) throws(ExitCode) {
+        var logger = Logger(label: Self._commandName) { StreamLogHandler.standardError(label: $0) }
+        logger.logLevel = configuration.logLevel
+        do {
+            try Daemon(configuration, logger: logger).run()
+        } catch {
+            StandardError.print("\(Self._commandName): cannot start: \(error)")
+            throw .failure
+        }
+    }
+}
+
+extension DaemonConfiguration {
+    /// What a configuration without mistakes amounts to.
+    fileprivate var summary: String {
+        let counting = redis.map { "in Redis at \($0.description)" } ?? "in memory"
+        return """
+            no mistakes
+            socket: \(socketPath), mode 0\(String(socketMode, radix: 8))
+            workers: \(workers)
+            limit: \(limitCount) requests in \(limitWindowSeconds) s, counted \(counting)
+            """
+    }
+}
