@@ -31,6 +31,7 @@ let package = Package(
         .library(name: "Policy", targets: ["Policy", "JSON"]),
         .library(name: "PolicyClient", targets: ["PolicyClient", "PolicyProtocol", "EventLoop", "Bytes"]),
         .executable(name: "gatehouse-policyd", targets: ["gatehouse-policyd"]),
+        .executable(name: "gatehouse-proxy", targets: ["gatehouse-proxy"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -60,8 +61,10 @@ let package = Package(
         module("PolicyDaemon", [
             "Bytes", "Policy", "PolicyProtocol", "JSONWebToken", "EventLoop", "Counters", "Settings", logging,
         ]),
+        module("ReverseProxy", ["Bytes", "HTTPMessage", "JSON", "PolicyProtocol", "PolicyClient", "EventLoop", "Settings", logging]),
         // Floor 5: the programs
         program("gatehouse-policyd", ["PolicyDaemon", "Settings", logging, arguments]),
+        program("gatehouse-proxy", ["ReverseProxy", "Settings", logging, arguments]),
 
         // Asks a daemon as fast as it answers, for Tests/Benchmarks.
 
@@ -77,5 +80,6 @@ let package = Package(
         tests("PolicyDaemon", [
             "Bytes", "Policy", "PolicyProtocol", "JSON", "JSONWebToken", "EventLoop", "Counters", "Settings", logging,
         ], excluding: ["BadConfigurations"]),
+        tests("ReverseProxy", ["Settings"], excluding: ["BadConfigurations"]),
     ]
 )

@@ -1,0 +1,82 @@
+import Bytes
+import EventLoop
+
+/// What happens to the client's connection after an exchange.
+enum AfterExchange {
+    /// The next request may come.
+    case keepAlive
+    /// The answer has been sent and no request is read any more: closed once the client could read it (RFC 9112 §9.6).
+    case linger
+    /// Closed at once: the client has left, or everything it asked for is with it.
+    case close
+    /// Torn down, so that the client cannot take what it got for the whole.
+    case reset
+}
+
+/// One client's connection: an exchange after the other until either side ends it.
+final class ClientConnection {
+    let socket: Socket
+    let waiter: Waiter
+    /// The client's IP address as text.
+    let peerAddress: [UInt8]
+    let peerPort: UInt16
+    let worker: WorkerContext
+
+    /// What a client may still send while its connection is closed gently.
+    private static let lingerBytes = 1024 * 1024
+
+    init(_ socket: Socket, from address: SocketAddress, in worker: WorkerContext) {
+        self.socket = socket
+        self.worker = worker
+        waiter = Waiter(loop: worker.loop)
+        peerAddress = Array(address.host.utf8)
+        peerPort = UInt16(address.port)
+        socket.waiter = waiter
+    }
+
+    func serve() async {
+        var after = AfterExchange.keepAlive
+        while after == .keepAlive, await hasRequest() {
+            // An idle connection holds neither buffers nor an exchange: they are lent while there are bytes in hand.
+            let exchange = worker.takeExchange()
+            while true {
+                after = await exchange.run(for: self)
+                guard after == .keepAlive, !exchange.input.isEmpty else { break }
+                // What is answered at once never parks: without this, a client that pipelines has the loop to itself.
+                await waiter.yieldTurn()
+            }
+            if after == .linger { await linger(exchange.input) }
+            worker.giveBack(exchange)
+        }
+        if after == .reset { socket.reset() } else { socket.close() }
+    }
+
+    /// Waits for the first byte of a request.
+    private func hasRequest() async -> Bool {
+        if socket.isReadable {
+            await waiter.yieldTurn()
+            return true
+        }
+        waiter.setDeadline(afterMilliseconds: worker.configuration.timeouts.idle)
+        while !socket.isReadable {
+            if waiter.isDue || worker.isDraining { return false }
+            await waiter.park()
+        }
+        return true
+    }
+
+    /// Ends the sending side and reads on, so that the last answer isn't lost to a reset caused by bytes that nobody reads.
+    private func linger(_ input: ByteBuffer) async {
+        socket.endSending()
+        waiter.setDeadline(afterMilliseconds: worker.configuration.timeouts.linger)
+        var left = Self.lingerBytes
+        while left > 0, !waiter.isDue {
+            input.clear()
+            switch socket.receive(into: input) {
+            case .received(let count): left -= count
+            case .wouldBlock: await waiter.park()
+            case .ended, .failed: return
+            }
+        }
+    }
+}

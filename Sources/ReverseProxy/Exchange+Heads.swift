@@ -1,0 +1,168 @@
+import Bytes
+import HTTPMessage
+
+/// The heads that the proxy writes: the request's to the upstream, the response's to the client.
+extension Exchange {
+    /// Writes the request's head into `upstreamOutput`: hop-by-hop fields out, owned names out, verdict in.
+    ///
+    /// - Parameter authority: the upstream's, for `Host`.
+    func appendRequestHead(for authority: [UInt8], from client: ClientConnection) {
+        let (input, output, payload) = (self.input, upstreamOutput, check.verdict)
+        let bytes = input.bytes
+        output.append(head.methodName.bytes(in: bytes))
+        output.append(" ")
+        output.append(target.range.bytes(in: bytes))
+        output.append(" HTTP/1.1\r\nHost: ")
+        output.append(authority.span)
+        output.append("\r\n")
+        let ownedNames = check.session.map(worker.ownedNames(of:))
+        var kept = KeptLines()
+        for field in head.fields {
+            if passesToUpstream(field, ownedNames, bytes, payload.bytes) {
+                kept.keep(field.line)
+            } else {
+                kept.flush(bytes, to: output)
+            }
+        }
+        kept.flush(bytes, to: output)
+        requestOperations.append(to: output, from: payload.bytes)
+        appendForwardingFields(client, bytes)
+        switch head.framing {
+        case .none, .untilClose: break
+        case .length(let length): output.append(contentLength: length)
+        case .chunked: output.append("Transfer-Encoding: chunked\r\n")
+        }
+        output.append("\r\n")
+    }
+
+    private func passesToUpstream(
+        _ field: FieldLine, _ ownedNames: NameSet?, _ bytes: Span<UInt8>, _ payload: Span<UInt8>
+    ) -> Bool {
+        switch field.kind {
+        case .host, .contentLength, .transferEncoding, .connection, .hopByHop, .forwarded: return false
+        case .expect where head.minorVersion == 0: return false
+        case .other, .via, .date, .headOnly, .expect: break
+        }
+        let name = field.name.bytes(in: bytes)
+        if ownedNames?.contains(name) ?? true { return false }
+        if requestOperations.replace(name, in: payload) { return false }
+        return !(head.connection.namesFields && ConnectionOptions.name(name, in: head.fields, of: bytes))
+    }
+
+    /// Whether a trailer field of the request goes on: nothing that frames, routes or identifies may come in by that door.
+    func passesToUpstream(trailer: FieldLine, _ bytes: Span<UInt8>) -> Bool {
+        guard trailer.kind == .other || trailer.kind == .date, let session = check.session else { return false }
+        let payload = check.verdict
+        let name = trailer.name.bytes(in: bytes)
+        return !worker.ownedNames(of: session).contains(name) && !requestOperations.replace(name, in: payload.bytes)
+    }
+
+    /// Who asked for what, by which way (RFC 9110 §7.6.3). What the client itself says of it is not believed, so not passed on.
+    private func appendForwardingFields(_ client: ClientConnection, _ bytes: Span<UInt8>) {
+        let (output, peerAddress) = (upstreamOutput, client.peerAddress)
+        output.append(field: "X-Forwarded-For", peerAddress.span)
+        output.append("X-Forwarded-Proto: http\r\n")
+        if !head.host.isEmpty { output.append(field: "X-Forwarded-Host", head.host.bytes(in: bytes)) }
+        output.append(head.minorVersion == 1 ? "Via: 1.1 gatehouse\r\n" : "Via: 1.0 gatehouse\r\n")
+    }
+
+    /// Writes the head of the response that stands in `upstreamInput` for the client into `output`.
+    ///
+    /// - Parameters:
+    ///   - coding: how the content is written on; nil where there is none.
+    ///   - keepsAlive: whether the client's connection outlives this response.
+    func appendResponseHead(_ coding: BodyReader.Coding?, keepsAlive: Bool) {
+        let (input, output, payload) = (upstreamInput, self.output, check.verdict)
+        let bytes = input.bytes
+        output.append("HTTP/1.1 ")
+        output.append(decimal: Int(response.status))
+        output.append(" ")
+        output.append(response.reason.bytes(in: bytes))
+        output.append("\r\n")
+        var kept = KeptLines()
+        var hasDate = false
+        for field in response.fields {
+            if field.kind == .date { hasDate = true }
+            if passesToClient(field, hasContent: coding != nil, bytes, payload.bytes) {
+                kept.keep(field.line)
+            } else {
+                kept.flush(bytes, to: output)
+            }
+        }
+        kept.flush(bytes, to: output)
+        responseOperations.append(to: output, from: payload.bytes)
+        if !hasDate {
+            output.append("Date: ")
+            worker.date.append(to: output)
+            output.append("\r\n")
+        }
+        switch (coding, response.framing) {
+        case (.identity?, .length(let length)): output.append(contentLength: length)
+        case (.chunked?, _): output.append("Transfer-Encoding: chunked\r\n")
+        default: break
+        }
+        if !keepsAlive {
+            output.append("Connection: close\r\n")
+        } else if head.minorVersion == 0 {
+            output.append("Connection: keep-alive\r\n")
+        }
+        output.append("\r\n")
+    }
+
+    /// Writes an interim response on as it is, but for what concerns the upstream's connection alone.
+    func appendInterimHead() {
+        let (input, output) = (upstreamInput, self.output)
+        let bytes = input.bytes
+        output.append("HTTP/1.1 ")
+        output.append(decimal: Int(response.status))
+        output.append(" ")
+        output.append(response.reason.bytes(in: bytes))
+        output.append("\r\n")
+        for field in response.fields where field.kind == .other && !isNamedByConnection(field, bytes) {
+            output.append(field.line.bytes(in: bytes))
+        }
+        output.append("\r\n")
+    }
+
+    private func passesToClient(
+        _ field: FieldLine, hasContent: Bool, _ bytes: Span<UInt8>, _ payload: Span<UInt8>
+    ) -> Bool {
+        switch field.kind {
+        case .connection, .hopByHop, .transferEncoding: return false
+        // Without content it says how long the content would have been (RFC 9110 §8.6), but not with 204.
+        case .contentLength: return !hasContent && response.framing == .none && response.status != 204
+        default: break
+        }
+        let name = field.name.bytes(in: bytes)
+        if responseOperations.replace(name, in: payload) { return false }
+        return !isNamedByConnection(field, bytes)
+    }
+
+    /// Whether the response says that this field of it concerns the upstream's connection alone.
+    private func isNamedByConnection(_ field: FieldLine, _ bytes: Span<UInt8>) -> Bool {
+        response.connection.namesFields && ConnectionOptions.name(field.name.bytes(in: bytes), in: response.fields, of: bytes)
+    }
+}
+
+/// Consecutive lines that go on, copied as one.
+private struct KeptLines {
+    private var run: Range<Int>?
+
+    mutating func keep(_ line: ByteRange) {
+        run = (run?.lowerBound ?? line.start)..<line.end
+    }
+
+    mutating func flush(_ bytes: Span<UInt8>, to output: ByteBuffer) {
+        guard let run else { return }
+        output.append(bytes.extracting(run))
+        self.run = nil
+    }
+}
+
+extension ByteBuffer {
+    fileprivate func append(contentLength: Int) {
+        append("Content-Length: ")
+        append(decimal: contentLength)
+        append("\r\n")
+    }
+}

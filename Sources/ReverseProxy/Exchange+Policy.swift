@@ -1,0 +1,50 @@
+import Bytes
+import HTTPMessage
+import PolicyClient
+import PolicyProtocol
+
+extension Exchange {
+    /// What the policy daemon made of the request.
+    enum Asked {
+        case allowed
+        case denied
+        /// Nobody decided, so nothing is forwarded. The text says why, for the log.
+        case unanswered(String)
+    }
+
+    /// Asks once, and waits for the verdict. It is never asked again: whether a lost CHECK was counted cannot be known.
+    func ask(_ client: ClientConnection) async -> Asked {
+        guard let connection = worker.policy.usableConnection() else { return .unanswered("no policy daemon answers") }
+        check.waiter = client.waiter
+        guard send(client, on: connection) else { return .unanswered("the request is larger than a CHECK may be") }
+        await check.wait()
+        guard case .answered = check.state, let verdict = check.message else {
+            if case .lost(let loss) = check.state { return .unanswered("\(loss)") }
+            return .unanswered("the policy daemon gave no verdict")
+        }
+        record.hasVerdict = true
+        let payload = check.verdict
+        responseOperations.load(.response, of: payload.bytes)
+        guard verdict.decision == .allow else { return .denied }
+        requestOperations.load(.request, of: payload.bytes)
+        return .allowed
+    }
+
+    private func send(_ client: ClientConnection, on connection: PolicyConnection) -> Bool {
+        let input = self.input
+        let bytes = input.bytes
+        let (wanted, peerAddress) = (connection.session.wantedHeaders, client.peerAddress)
+        return connection.send(
+            check, method: head.methodName.bytes(in: bytes), scheme: .http, authority: head.host.bytes(in: bytes),
+            target: target.range.bytes(in: bytes), peerAddress: peerAddress.span, peerPort: client.peerPort
+        ) { writer in
+            let bytes = input.bytes
+            for field in head.fields {
+                let name = field.name.bytes(in: bytes)
+                for wantedName in wanted where name.equalsIgnoringCase(wantedName.span) {
+                    writer.header(name: wantedName.span, value: field.value.bytes(in: bytes))
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,164 @@
+import Bytes
+import EventLoop
+import HTTPMessage
+import PolicyClient
+import PolicyProtocol
+
+/// One request and its answer, from the first byte to the log line. Used again for the next one.
+///
+/// This file is the proxy read from top to bottom: read a head, judge it, ask the policy daemon, enforce its verdict, find the
+/// route, forward. The steps themselves stand in the files beside it.
+final class Exchange {
+    let worker: WorkerContext
+    /// What the client sends. While an exchange runs, its head stays at the front until it has been forwarded.
+    let input = ByteBuffer(capacity: BufferPool.bufferBytes)
+    /// What the client is sent.
+    let output = ByteBuffer(capacity: BufferPool.bufferBytes)
+    let upstreamInput = ByteBuffer(capacity: BufferPool.bufferBytes)
+    let upstreamOutput = ByteBuffer(capacity: BufferPool.bufferBytes)
+
+    var head = RequestHead()
+    var response = ResponseHead()
+    var target = RequestTarget.none
+    let check = PendingCheck()
+    var requestOperations = HeaderOperations()
+    var responseOperations = HeaderOperations()
+    let record = AccessRecord()
+
+    init(in worker: WorkerContext) { self.worker = worker }
+
+    func run(for client: ClientConnection) async -> AfterExchange {
+        do throws(MessageRefusal) {
+            switch try await readHead(from: client) {
+            case .complete: try judge()
+            case .nothing: return .keepAlive
+            case .ended: return .close
+            }
+        } catch {
+            let after = await refuse(error, client)
+            finish(client)
+            return after
+        }
+        let after = await handle(client)
+        finish(client)
+        return after
+    }
+
+    private func handle(_ client: ClientConnection) async -> AfterExchange {
+        if isHealthRequest { return await answerHealth(client) }
+        switch await ask(client) {
+        case .allowed: break
+        case .denied: return await answerDenial(client)
+        case .unanswered(let why): return await answerUnavailable(why, client)
+        }
+        let input = self.input
+        guard let index = worker.routes.match(target.path.bytes(in: input.bytes)) else {
+            return await answerNoRoute(client)
+        }
+        record.routeIndex = index
+        return await forward(client, through: worker.pools[index])
+    }
+
+    // MARK: Reading the head
+
+    private enum HeadReading {
+        case complete
+        /// There is nothing to read after all: the connection is idle as before.
+        case nothing
+        /// The client has left, or sends nothing while the proxy drains.
+        case ended
+    }
+
+    private func readHead(from client: ClientConnection) async throws(MessageRefusal) -> HeadReading {
+        begin()
+        var scanner = HeadScanner()
+        let limits = worker.limits
+        client.waiter.setDeadline(afterMilliseconds: worker.configuration.timeouts.head)
+        while true {
+            skipEmptyLine()
+            let input = self.input
+            if let byteCount = try scanner.findEnd(in: input.bytes, limits: limits) {
+                record.startNanoseconds = Clock.monotonicNanoseconds()
+                try head.parse(input.bytes, byteCount: byteCount, limits: limits)
+                record.hasHead = true
+                record.isHeadRequest = head.method == .head
+                record.noteRequest(head.methodName.bytes(in: input.bytes), pathOf: head.target.bytes(in: input.bytes))
+                return .complete
+            }
+            while !client.socket.isReadable {
+                guard !client.waiter.isDue, !worker.isDrainOver else {
+                    guard !input.isEmpty else { return .ended }
+                    throw MessageRefusal(408, "The request's head did not arrive in time.")
+                }
+                await client.waiter.park()
+            }
+            switch client.socket.receive(into: input) {
+            case .wouldBlock where input.isEmpty && !record.hasSkippedLine: return .nothing
+            case .received, .wouldBlock: continue
+            case .ended, .failed: return .ended
+            }
+        }
+    }
+
+    private func begin() {
+        record.begin()
+        target = .none
+        requestOperations.clear()
+        responseOperations.clear()
+    }
+
+    /// One empty line before a request is passed over (RFC 9112 §2.2); a second one is refused as a malformed request line.
+    private func skipEmptyLine() {
+        guard !record.hasSkippedLine, input.count >= 2, input[0] == 0x0D, input[1] == 0x0A else { return }
+        record.hasSkippedLine = true
+        input.consume(2)
+    }
+
+    // MARK: Judging it
+
+    /// Refuses what no policy need be asked about.
+    private func judge() throws(MessageRefusal) {
+        target = try RequestTarget.normalize(head, in: input)
+        let input = self.input
+        record.noteRequest(head.methodName.bytes(in: input.bytes), pathOf: target.range.bytes(in: input.bytes))
+        if target.hasEncodedSlash {
+            let path = target.path.bytes(in: input.bytes)
+            guard let index = worker.routes.match(path), worker.configuration.routes[index].allowsEncodedSlash else {
+                throw MessageRefusal("There is an escaped slash in the path.")
+            }
+        }
+        if case .length(let length) = head.framing, let limit = worker.configuration.limits.bodyBytes, length > limit {
+            throw MessageRefusal(413, "The request's content is larger than \(limit) bytes.")
+        }
+    }
+
+    private var isHealthRequest: Bool {
+        guard head.method == .get || head.method == .head else { return false }
+        let input = self.input
+        return target.path.bytes(in: input.bytes).equals("/health")
+    }
+
+    // MARK: Ending
+
+    private func finish(_ client: ClientConnection) {
+        worker.accessLog.write(self)
+        consumeHead()
+        upstreamInput.clear()
+        upstreamOutput.clear()
+        output.clear()
+        check.waiter = nil
+    }
+
+    /// Whether its buffers are as small as at first: one that served a large message is let go, so that it doesn't stay for good.
+    var isSmall: Bool {
+        for buffer in [input, output, upstreamInput, upstreamOutput] where buffer.capacity > BufferPool.bufferBytes { return false }
+        return true
+    }
+
+    /// Takes the head off the input, once. Its ranges mean nothing any more.
+    func consumeHead() {
+        guard record.hasHead else { return }
+        record.hasHead = false
+        input.consume(head.byteCount)
+    }
+}

@@ -1,0 +1,65 @@
+import Bytes
+import HTTPMessage
+import PolicyProtocol
+
+/// A verdict's operations on one message's headers, as ranges of the verdict's payload.
+struct HeaderOperations {
+    private var operations: [HeaderOperation] = []
+    /// A bit for each length of a name that occurs.
+    private var lengths: UInt64 = 0
+
+    mutating func load(_ side: OperationSide, of payload: Span<UInt8>) {
+        clear()
+        var position = 0
+        while let operation = VerdictMessage.nextOperation(on: side, in: payload, from: &position) {
+            operations.append(operation)
+            lengths |= Self.bit(of: operation.name.count)
+        }
+    }
+
+    mutating func clear() {
+        operations.removeAll(keepingCapacity: true)
+        lengths = 0
+    }
+
+    /// Whether a field of this name goes: it is set anew or taken out, or a backend may take it for one that is.
+    func replace(_ name: Span<UInt8>, in payload: Span<UInt8>) -> Bool {
+        guard lengths & Self.bit(of: name.count) != 0 else { return false }
+        for operation in operations where name.mayBeTaken(for: operation.name.bytes(in: payload)) { return true }
+        return false
+    }
+
+    /// Appends the fields that are set. Of several operations on one name the last one counts, since they apply in their order.
+    func append(to head: ByteBuffer, from payload: Span<UInt8>) {
+        for (index, operation) in operations.enumerated() where operation.kind == .set {
+            let name = operation.name.bytes(in: payload)
+            guard !isSuperseded(index, name, payload) else { continue }
+            head.append(field: name, operation.value.bytes(in: payload))
+        }
+    }
+
+    private func isSuperseded(_ index: Int, _ name: Span<UInt8>, _ payload: Span<UInt8>) -> Bool {
+        for later in operations[(index + 1)...] where name.mayBeTaken(for: later.name.bytes(in: payload)) { return true }
+        return false
+    }
+
+    private static func bit(of length: Int) -> UInt64 { 1 << UInt64(min(length, 63)) }
+}
+
+extension ByteBuffer {
+    /// Appends one field line.
+    func append(field name: Span<UInt8>, _ value: Span<UInt8>) {
+        append(name)
+        append(": ")
+        append(value)
+        append("\r\n")
+    }
+
+    /// Appends one field line.
+    func append(field name: StaticString, _ value: Span<UInt8>) {
+        append(name)
+        append(": ")
+        append(value)
+        append("\r\n")
+    }
+}

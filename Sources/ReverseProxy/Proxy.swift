@@ -1,0 +1,85 @@
+import Bytes
+import EventLoop
+import Logging
+import PolicyClient
+
+/// The proxy as a process: it listens, starts a worker for each core, and drains them when it is told to end.
+public struct Proxy {
+    private let configuration: ProxyConfiguration
+    private let logger: Logger
+
+    public init(_ configuration: ProxyConfiguration, logger: Logger) {
+        self.configuration = configuration
+        self.logger = logger
+    }
+
+    /// Serves until SIGTERM or SIGINT, then finishes what is in flight. Call it on the main thread, before any other is started.
+    ///
+    /// - Throws: ``SystemError`` or ``ResolutionError`` where it cannot begin to serve.
+    public func run() throws {
+        let signals = Signals(taking: [Signals.terminate, Signals.interrupt])
+        warnOfFewDescriptors()
+        let setup = try setup()
+        let logThread = try SystemThread(name: "log") { setup.logWriter.run() }
+        let (workers, port) = try makeWorkers(setup)
+        let threads = try workers.enumerated().map { index, worker in
+            try SystemThread(name: "worker-\(index)") { worker.loop.run() }
+        }
+        for worker in workers {
+            Task(executorPreference: worker.loop) { await worker.run() }
+        }
+        StartLines.write(configuration, port: port, to: setup.logWriter)
+        ServiceManager.notifyReady()
+        _ = signals.wait()
+        ServiceManager.notifyStopping()
+        logger.notice("draining: no new connections, what is in flight has \(configuration.timeouts.drain / 1000) s")
+        for worker in workers {
+            Task(executorPreference: worker.loop) { await worker.drain() }
+        }
+        for thread in threads { thread.join() }
+        setup.logWriter.finish()
+        logThread.join()
+    }
+
+    /// The workers alone hold the listener, so that the port closes as soon as all have let go of it.
+    private func makeWorkers(_ setup: ProxySetup) throws -> ([ProxyWorker], port: Int) {
+        let listener = try listen()
+        let workers = try (0..<configuration.workers).map { _ in
+            ProxyWorker(setup, loop: try EventLoop(), listener: listener)
+        }
+        return (workers, listener.address.port)
+    }
+
+    private func listen() throws -> Listener {
+        let addresses = try SocketAddress.resolve(host: configuration.host, port: configuration.port)
+        return try Listener.tcp(addresses[0])
+    }
+
+    /// A client takes a descriptor, and another one towards its upstream.
+    private func warnOfFewDescriptors() {
+        let wanted = 2 * configuration.limits.connections
+        guard let limit = DescriptorLimit.raise(), limit < wanted else { return }
+        logger.warning("\(limit) descriptors may be open, and \(configuration.limits.connections) connections want \(wanted): raise the limit (LimitNOFILE, ulimit -n) or lower limits: connections")
+    }
+
+    private func logWriter() throws(SystemError) -> LogWriter {
+        let format = configuration.logFormat
+        return try LogWriter(descriptor: 1) { droppedCount in
+            let line = ByteBuffer(capacity: 128)
+            StartLines.append("\(droppedCount) log lines dropped", level: "warning", as: format, to: line)
+            return line.bytes.array
+        }
+    }
+
+    private func setup() throws -> ProxySetup {
+        ProxySetup(
+            configuration: configuration,
+            upstreamAddresses: try configuration.routes.map { route in
+                try SocketAddress.resolve(host: route.upstream.host, port: route.upstream.port)
+            },
+            policyEndpoints: try configuration.policySockets.map { try PolicyClient.Endpoint(socketPath: $0) },
+            logWriter: try logWriter(),
+            logger: logger,
+            connections: ConnectionCount(maximum: configuration.limits.connections))
+    }
+}

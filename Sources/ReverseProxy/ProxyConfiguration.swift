@@ -1,0 +1,72 @@
+import Logging
+import PolicyProtocol
+import Settings
+
+/// Everything about the proxy that an operator may choose. Made plain, it is what runs when nothing is configured.
+public struct ProxyConfiguration: Sendable, Equatable {
+    /// What clients may send, and how much of it at once.
+    public struct Limits: Sendable, Equatable {
+        public var requestLineBytes = 8192
+        /// All field lines of a head together.
+        public var headerBytes = 32768
+        public var headerCount = 100
+        /// Nil: a body of any length.
+        public var bodyBytes: Int?
+        /// Client connections of the whole process.
+        public var connections = 10_000
+    }
+
+    /// How long each wait may last, in milliseconds.
+    public struct Timeouts: Sendable, Equatable {
+        /// From the first byte of a request's head to its last.
+        public var head: Int64 = 10_000
+        /// Between two pieces of a request's body, and for a client to take what it is sent.
+        public var body: Int64 = 30_000
+        /// Between two requests of a client.
+        public var idle: Int64 = 60_000
+        public var upstreamConnect: Int64 = 2_000
+        /// Until an upstream's response begins, and between two pieces of it.
+        public var upstreamResponse: Int64 = 30_000
+        /// How long an unused connection to an upstream is kept.
+        public var upstreamIdle: Int64 = 30_000
+        /// From SIGTERM until what is still in flight is cut off.
+        public var drain: Int64 = 30_000
+        /// How long a refused client may go on sending before it is cut off, so that it can read the refusal.
+        public var linger: Int64 = 2_000
+    }
+
+    /// What the gateway calls itself in its first log line.
+    public var name = "APIForge API Gateway"
+    /// A name or an address to listen on.
+    public var host = "127.0.0.1"
+    /// 0: any free port; the first log line tells which.
+    public var port = 3000
+    /// Threads that serve requests.
+    public var workers = ProcessorCount.available
+    public var logFormat = LogFormat.gateway
+    /// The least severe diagnostics to write; requests are logged by ``logFormat`` alone.
+    public var logLevel = Logger.Level.info
+    /// Paths of the sockets to ask; those that answer share the requests.
+    public var policySockets: [String]
+    /// A verdict that is later than this is a lost one.
+    public var policyDeadlineMilliseconds: Int64 = 250
+    public var routes = Self.builtInRoutes
+    public var limits = Limits()
+    public var timeouts = Timeouts()
+    /// Unused connections kept for each upstream by each worker.
+    public var upstreamIdleConnections = 1024
+
+    /// The built-in defaults.
+    public init(policySockets: [String] = [PolicySocket.defaultPath(environment: [:])]) {
+        self.policySockets = policySockets
+    }
+}
+
+/// How requests are written to standard output.
+public enum LogFormat: String, Sendable, CaseIterable {
+    /// `[GATEWAY] GET /api/projects 200 847B 12.4ms user=usr_9f3k2m`
+    case gateway
+    /// One JSON object a line.
+    case json
+    case off
+}

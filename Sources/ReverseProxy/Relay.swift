@@ -1,0 +1,284 @@
+import Bytes
+import EventLoop
+import HTTPMessage
+
+/// Carries one exchange's bytes both ways at once, until the response is complete or cannot be.
+///
+/// One task waits for two sockets and a deadline: each round moves whatever can be moved without waiting, and parks only where
+/// nothing could. Back-pressure follows from that: nothing is received for a buffer that has not been sent on.
+final class Relay {
+    /// How it ended.
+    enum End {
+        /// The response is with the kernel.
+        case complete(mayReuseUpstream: Bool)
+        /// A kept-alive connection that the upstream had closed already: nothing of a response came.
+        case staleConnection
+        case clientGone
+        case clientTooSlow
+        case requestMalformed(MessageRefusal)
+        case upstreamFailed(ProxyReason)
+        case upstreamTimeout
+        case drainOver
+    }
+
+    /// What the next round has to do.
+    private enum Round {
+        case moved
+        case nothingMoved
+        case ended(End)
+    }
+
+    /// Interim responses that an upstream may send before its final one.
+    private static let maximumInterimResponses = 16
+    /// Rounds that may move something, a buffer at the most each, before the other tasks and the sockets have their turn.
+    private static let roundsPerTurn = 16
+    /// What a buffer is filled to before its bytes have to be sent on.
+    private static let roomBytes = BufferPool.bufferBytes - 64
+
+    private let exchange: Exchange
+    private let client: ClientConnection
+    private let upstream: UpstreamConnection
+    private var requestBody: BodyReader
+    private var responseBody = BodyReader()
+    private var responseScanner = HeadScanner()
+    private var responseCoding = BodyReader.Coding.identity
+    private var interimCount = 0
+    /// Whether the rest of the request is not sent any more: the upstream takes no more of it.
+    private var isRequestAbandoned = false
+    private var hasUpstreamEnded = false
+    private var hasUpstreamFailed = false
+    private var hasReceivedAnything = false
+    private(set) var hasBegunResponse = false
+    /// Whether some of the final response is with the client: too late for another answer.
+    private(set) var hasSentResponse = false
+    /// Whether the client's connection can take another request afterwards.
+    private(set) var keepsClient = false
+
+    init(_ exchange: Exchange, _ client: ClientConnection, _ upstream: UpstreamConnection) {
+        self.exchange = exchange
+        self.client = client
+        self.upstream = upstream
+        requestBody = BodyReader(exchange.head.framing, limits: exchange.worker.limits)
+    }
+
+    /// Bytes of the response's content that have been passed on.
+    var sentByteCount: Int { responseBody.byteCount }
+
+    /// Whether the client takes the connection's end for the response's.
+    var endsWithConnection: Bool {
+        hasBegunResponse && responseCoding == .identity && !exchange.response.framing.isAnnounced
+    }
+
+    func run() async -> End {
+        setDeadline()
+        var rounds = 0
+        while true {
+            switch moveBothWays() {
+            case .ended(let end): return end
+            case .moved:
+                setDeadline()
+                rounds &+= 1
+                if rounds % Self.roundsPerTurn == 0 { await client.waiter.yieldTurn() }
+            case .nothingMoved:
+                // Nothing is received from a client whose request is complete, so a reset shows here alone.
+                if client.socket.isBroken { return .clientGone }
+                if client.waiter.isDue { return awaitsUpstream ? .upstreamTimeout : .clientTooSlow }
+                if exchange.worker.isDrainOver { return .drainOver }
+                await client.waiter.park()
+            }
+        }
+    }
+
+    private func moveBothWays() -> Round {
+        do throws(MessageRefusal) {
+            var hasMoved = try moveRequest()
+            if sendRequest() { hasMoved = true }
+            do throws(MessageRefusal) {
+                if receiveResponse() { hasMoved = true }
+                if !hasBegunResponse {
+                    guard let hasHead = try readResponseHead() else { return .ended(.upstreamFailed(.upstreamMalformed)) }
+                    if hasHead { hasMoved = true }
+                }
+                try moveResponse()
+            } catch {
+                return .ended(.upstreamFailed(.upstreamMalformed))
+            }
+            if let end = upstreamEnd() { return .ended(end) }
+            switch sendResponse() {
+            case .moved: hasMoved = true
+            case .nothingMoved: break
+            case .ended(let end): return .ended(end)
+            }
+            return hasMoved ? .moved : .nothingMoved
+        } catch {
+            return .ended(.requestMalformed(error))
+        }
+    }
+
+    // MARK: The request
+
+    /// Whether the whole request has been taken from the client and written for the upstream.
+    private var isRequestSent: Bool { requestBody.hasEnded && !isRequestAbandoned }
+
+    private func moveRequest() throws(MessageRefusal) -> Bool {
+        guard !requestBody.hasEnded, !isRequestAbandoned else { return false }
+        let exchange = self.exchange
+        let before = exchange.upstreamOutput.count
+        try pass(exchange)
+        var hasMoved = exchange.upstreamOutput.count > before
+        if !requestBody.hasEnded, client.socket.isReadable, exchange.upstreamOutput.count < Self.roomBytes {
+            switch client.socket.receive(into: exchange.input) {
+            case .received:
+                hasMoved = true
+                try pass(exchange)
+            case .wouldBlock: break
+            case .ended, .failed: throw MessageRefusal("The request ended before its content did.")
+            }
+        }
+        if let limit = exchange.worker.configuration.limits.bodyBytes, requestBody.byteCount > limit {
+            throw MessageRefusal(413, "The request's content is larger than \(limit) bytes.")
+        }
+        return hasMoved
+    }
+
+    private func pass(_ exchange: Exchange) throws(MessageRefusal) {
+        try requestBody.move(
+            from: exchange.input, to: exchange.upstreamOutput, as: exchange.head.framing == .chunked ? .chunked : .identity,
+            room: Self.roomBytes, passesTrailer: { exchange.passesToUpstream(trailer: $0, $1) })
+    }
+
+    private func sendRequest() -> Bool {
+        let output = exchange.upstreamOutput
+        guard !output.isEmpty, upstream.socket.isWritable else { return false }
+        if case .failed = upstream.socket.send(output) {
+            // It may have answered before it closed: what it said is read all the same.
+            output.clear()
+            isRequestAbandoned = true
+            hasUpstreamFailed = true
+        }
+        return true
+    }
+
+    // MARK: The response
+
+    private func receiveResponse() -> Bool {
+        let input = exchange.upstreamInput
+        // While there is room behind it, what is left in the input is a head or a chunk's frame in parts, and limited as such.
+        // Behind the response nothing is read: it would be kept, without a limit, for as long as the client doesn't read.
+        guard upstream.socket.isReadable, !hasUpstreamEnded, !(hasBegunResponse && responseBody.hasEnded),
+            exchange.output.count < Self.roomBytes
+        else { return false }
+        switch upstream.socket.receive(into: input) {
+        case .received:
+            hasReceivedAnything = true
+            return true
+        case .wouldBlock: return false
+        case .ended:
+            hasUpstreamEnded = true
+            return true
+        case .failed:
+            hasUpstreamEnded = true
+            hasUpstreamFailed = true
+            return true
+        }
+    }
+
+    /// Reads heads until the final one. False where it is not complete; nil where the upstream may not go on.
+    private func readResponseHead() throws(MessageRefusal) -> Bool? {
+        let exchange = self.exchange
+        let input = exchange.upstreamInput
+        while let byteCount = try responseScanner.findEnd(in: input.bytes, limits: exchange.worker.limits) {
+            try exchange.response.parse(input.bytes, byteCount: byteCount, answering: exchange.head.method)
+            responseScanner = HeadScanner()
+            guard exchange.response.isInterim else {
+                beginResponse(exchange)
+                input.consume(byteCount)
+                return true
+            }
+            interimCount += 1
+            // Nobody asked for an upgrade, so nobody can switch protocols.
+            guard exchange.response.status != 101, interimCount <= Self.maximumInterimResponses else { return nil }
+            if exchange.head.minorVersion > 0 { exchange.appendInterimHead() }
+            input.consume(byteCount)
+        }
+        return false
+    }
+
+    private func beginResponse(_ exchange: Exchange) {
+        let response = exchange.response
+        hasBegunResponse = true
+        responseBody = BodyReader(response.framing, limits: exchange.worker.limits)
+        var coding: BodyReader.Coding?
+        switch response.framing {
+        case .none: break
+        case .length: coding = .identity
+        case .chunked, .untilClose: coding = exchange.head.minorVersion > 0 ? .chunked : .identity
+        }
+        responseCoding = coding ?? .identity
+        let endIsSeen = coding != .identity || response.framing.isAnnounced
+        keepsClient = exchange.head.keepsAlive && isRequestSent && endIsSeen && !exchange.worker.isDraining
+        exchange.appendResponseHead(coding, keepsAlive: keepsClient)
+        exchange.record.status = response.status
+    }
+
+    private func moveResponse() throws(MessageRefusal) {
+        guard hasBegunResponse, !responseBody.hasEnded else { return }
+        try responseBody.move(
+            from: exchange.upstreamInput, to: exchange.output, as: responseCoding, room: Self.roomBytes,
+            passesTrailer: { trailer, _ in trailer.kind == .other || trailer.kind == .date })
+    }
+
+    /// What follows from the upstream's having closed its side, once everything it sent has been moved.
+    private func upstreamEnd() -> End? {
+        guard hasUpstreamEnded else { return nil }
+        guard hasBegunResponse else {
+            return upstream.isReused && !hasReceivedAnything ? .staleConnection : .upstreamFailed(.upstreamBrokeOff)
+        }
+        guard !responseBody.hasEnded, exchange.output.count < Self.roomBytes else { return nil }
+        guard responseBody.endsWithConnection, !hasUpstreamFailed else { return .upstreamFailed(.upstreamBrokeOff) }
+        if exchange.upstreamInput.isEmpty { responseBody.connectionEnded(exchange.output, as: responseCoding) }
+        return nil
+    }
+
+    private func sendResponse() -> Round {
+        let output = exchange.output
+        var hasMoved = false
+        if !output.isEmpty, client.socket.isWritable {
+            if case .failed = client.socket.send(output) { return .ended(.clientGone) }
+            hasMoved = true
+            // An interim response of which a part is left counts as well: nothing else can stand in its middle.
+            if hasBegunResponse || !output.isEmpty { hasSentResponse = true }
+        }
+        guard hasBegunResponse, responseBody.hasEnded, output.isEmpty else { return hasMoved ? .moved : .nothingMoved }
+        // Bytes behind the response, or a request that is not all sent: the connection is of no use to the next exchange.
+        let isClean = isRequestSent && exchange.upstreamOutput.isEmpty && exchange.upstreamInput.isEmpty
+        // Some upstreams send content where there must be none: what comes behind such a response may still be on its way.
+        let hadContent = exchange.response.framing != .none
+        let mayReuse = isClean && hadContent && exchange.response.keepsAlive && !hasUpstreamEnded && !hasUpstreamFailed
+        if !isRequestSent { keepsClient = false }
+        return .ended(.complete(mayReuseUpstream: mayReuse))
+    }
+
+    // MARK: The deadline
+
+    private func setDeadline() {
+        let timeouts = exchange.worker.configuration.timeouts
+        client.waiter.setDeadline(afterMilliseconds: awaitsUpstream ? timeouts.upstreamResponse : timeouts.body)
+    }
+
+    /// Whose turn it is: says which timeout holds, and whose fault it is when it has passed.
+    private var awaitsUpstream: Bool {
+        if hasBegunResponse { return exchange.output.isEmpty }
+        return requestBody.hasEnded || isRequestAbandoned || !exchange.upstreamOutput.isEmpty
+    }
+}
+
+extension BodyFraming {
+    /// Whether the content's end is known otherwise than by the connection's.
+    fileprivate var isAnnounced: Bool {
+        switch self {
+        case .none, .length: true
+        case .chunked, .untilClose: false
+        }
+    }
+}

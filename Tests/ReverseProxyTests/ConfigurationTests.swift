@@ -1,0 +1,144 @@
+import Foundation
+import Settings
+import Testing
+
+@testable import ReverseProxy
+
+private func read(_ text: String? = nil, _ environment: [String: String] = [:]) throws -> ProxyConfiguration {
+    try ProxyConfiguration.read(text: text, environment: environment)
+}
+
+@Suite("Configuration of the proxy")
+struct ConfigurationTests {
+    @Test func `with nothing configured everything is built in`() throws {
+        let configuration = try read()
+        #expect(configuration == ProxyConfiguration())
+        #expect(configuration.name == "APIForge API Gateway")
+        #expect(configuration.host == "127.0.0.1")
+        #expect(configuration.port == 3000)
+        #expect(configuration.logFormat == .gateway)
+        #expect(configuration.policySockets == ["/run/gatehouse/policy.sock"])
+        #expect(configuration.routes.map(\.prefix) == ["/api/projects", "/api/users", "/api/analytics"])
+        #expect(
+            configuration.routes.map(\.upstream.url)
+                == ["http://localhost:3001", "http://localhost:3002", "http://localhost:3003"])
+    }
+
+    @Test func `an empty file is a file without options`() throws {
+        #expect(try read("") == ProxyConfiguration())
+        #expect(try read("# nothing\n") == ProxyConfiguration())
+        #expect(try read("limits:\n  # nothing\n") == ProxyConfiguration())
+    }
+
+    @Test func `the example in deploy is the built-in configuration`() throws {
+        #expect(try read(deployed("proxy.yaml")) == read())
+    }
+
+    @Test func `the example in deploy has every option`() throws {
+        let settings = try SettingsReader(text: deployed("proxy.yaml"), file: "", environment: [:])
+        _ = try ProxyConfiguration.read(settings)
+        #expect(settings.absentOptions == [])
+    }
+
+    @Test func `the route with options in the example is one that is accepted`() throws {
+        let line = try #require(deployed("proxy.yaml").split(separator: "\n").first { $0.contains("allow_encoded_slash") })
+        let route = try #require(read("routes:\n \(line.drop { $0 != "/" })").routes.first)
+        #expect(route.prefix == "/files")
+        #expect(route.upstream == Upstream(url: "http://localhost:3004", host: "localhost", port: 3004))
+        #expect(route.allowsEncodedSlash)
+    }
+
+    @Test func `the file sets every option`() throws {
+        let configuration = try read(
+            """
+            name: Example
+            host: "::1"
+            port: 1
+            workers: 2
+            log_format: json
+            log_level: error
+            policy_sockets: [/tmp/a.sock, /tmp/b.sock]
+            policy_deadline_milliseconds: 3
+            routes: { /a: "http://a" }
+            limits: { request_line_bytes: 104, header_bytes: 105, header_count: 6, body_bytes: 7, connections: 8 }
+            timeouts:
+              head_milliseconds: 9
+              body_milliseconds: 10
+              idle_milliseconds: 11
+              upstream_connect_milliseconds: 12
+              upstream_response_milliseconds: 13
+              upstream_idle_milliseconds: 14
+              drain_milliseconds: 15
+              linger_milliseconds: 16
+            upstream_idle_connections: 17
+            """)
+        var expected = ProxyConfiguration(policySockets: ["/tmp/a.sock", "/tmp/b.sock"])
+        expected.name = "Example"
+        (expected.host, expected.port, expected.workers) = ("::1", 1, 2)
+        (expected.logFormat, expected.logLevel) = (.json, .error)
+        expected.policyDeadlineMilliseconds = 3
+        expected.routes = [Route(prefix: "/a", upstream: Upstream(url: "http://a", host: "a", port: 80))]
+        expected.limits.requestLineBytes = 104
+        expected.limits.headerBytes = 105
+        expected.limits.headerCount = 6
+        expected.limits.bodyBytes = 7
+        expected.limits.connections = 8
+        (expected.timeouts.head, expected.timeouts.body, expected.timeouts.idle) = (9, 10, 11)
+        (expected.timeouts.upstreamConnect, expected.timeouts.upstreamResponse, expected.timeouts.upstreamIdle) = (12, 13, 14)
+        (expected.timeouts.drain, expected.timeouts.linger) = (15, 16)
+        expected.upstreamIdleConnections = 17
+        #expect(configuration == expected)
+    }
+
+    @Test func `the environment overrides the file`() throws {
+        let configuration = try read(
+            "host: 127.0.0.1\nport: 1\nworkers: 1\nlog_format: json\npolicy_sockets: [/tmp/a.sock]\n",
+            ["HOST": "0.0.0.0", "PORT": "0", "WORKERS": "7", "LOG_FORMAT": "off", "POLICY_SOCKET": "/tmp/b.sock, /tmp/c.sock"])
+        #expect(configuration.host == "0.0.0.0")
+        #expect(configuration.port == 0)
+        #expect(configuration.workers == 7)
+        #expect(configuration.logFormat == .off)
+        #expect(configuration.policySockets == ["/tmp/b.sock", "/tmp/c.sock"])
+    }
+
+    @Test func `the socket is looked for in the runtime directory of the user who has one`() throws {
+        #expect(try read(nil, ["XDG_RUNTIME_DIR": "/run/user/7"]).policySockets == ["/run/user/7/gatehouse/policy.sock"])
+    }
+
+    @Test func `a fourth service is one line`() throws {
+        let text = try deployed("proxy.yaml")
+            .replacing("  /api/analytics:", with: "  /api/orders: http://localhost:3004\n  /api/analytics:")
+        #expect(try read(text).routes.map(\.prefix) == ["/api/projects", "/api/users", "/api/orders", "/api/analytics"])
+    }
+
+    @Test func `there may be no routes, or one for everything`() throws {
+        #expect(try read("routes: {}").routes == [])
+        #expect(try read("routes: { /: 'http://a' }").routes.map(\.prefix) == ["/"])
+    }
+
+    @Test(arguments: ["/a", "/a/b-c_d.e~f", "/a%20b", "/a;b=1", "/@a:b", "/%25"])
+    func `a prefix in normal form is accepted as it is`(prefix: String) throws {
+        #expect(try read("routes:\n  \(prefix): http://a").routes.map(\.prefix) == [prefix])
+    }
+
+    @Test(arguments: [
+        ("http://a", "a", 80, "a"), ("http://a:81", "a", 81, "a:81"), ("http://127.0.0.1:1", "127.0.0.1", 1, "127.0.0.1:1"),
+        ("http://a_b.c-d", "a_b.c-d", 80, "a_b.c-d"), ("http://[::1]", "::1", 80, "[::1]"), ("http://[::1]:81", "::1", 81, "[::1]:81"),
+        ("http://a:80", "a", 80, "a"),
+    ])
+    func `an upstream is a host and perhaps a port`(url: String, host: String, port: Int, authority: String) throws {
+        let upstream = try #require(read("routes:\n  /a: \(url)").routes.first?.upstream)
+        #expect(upstream == Upstream(url: url, host: host, port: port))
+        #expect(String(decoding: upstream.authority, as: UTF8.self) == authority)
+    }
+
+    @Test(arguments: try BadConfiguration.all())
+    func `each bad configuration earns its messages`(bad: BadConfiguration) {
+        #expect(!bad.messages.isEmpty)
+        let error = #expect(throws: InvalidConfiguration.self) {
+            try ProxyConfiguration.read(text: bad.text, file: bad.name, environment: bad.environment)
+        }
+        #expect(error?.mistakes.map(\.description) == bad.messages)
+        #expect(error?.description.contains("hidden") == false)
+    }
+}
