@@ -30,6 +30,7 @@ let package = Package(
     products: [
         .library(name: "Policy", targets: ["Policy", "JSON"]),
         .library(name: "PolicyClient", targets: ["PolicyClient", "PolicyProtocol", "EventLoop", "Bytes"]),
+        .executable(name: "gatehouse", targets: ["gatehouse"]),
         .executable(name: "gatehouse-policyd", targets: ["gatehouse-policyd"]),
         .executable(name: "gatehouse-proxy", targets: ["gatehouse-proxy"]),
     ],
@@ -65,6 +66,7 @@ let package = Package(
         // Floor 5: the programs
         program("gatehouse-policyd", ["PolicyDaemon", "Settings", logging, arguments]),
         program("gatehouse-proxy", ["ReverseProxy", "Settings", logging, arguments]),
+        program("gatehouse", ["Bytes", "JSON", "Settings", "PolicyClient", "PolicyProtocol", "JSONWebToken", "EventLoop", arguments]),
 
         // Asks a daemon as fast as it answers, for Tests/Benchmarks.
 
@@ -77,6 +79,8 @@ let package = Package(
         tests("PolicyClient", ["PolicyProtocol", "EventLoop", "Bytes", logging]),
         tests("Settings"),
         tests("Counters", ["Bytes", "Policy", "EventLoop", logging]),
+        .testTarget(name: "ModuleTests", swiftSettings: settings),
+        tests("gatehouse", ["Bytes", "PolicyProtocol", "JSONWebToken", "JSON", arguments]),
         tests("PolicyDaemon", [
             "Bytes", "Policy", "PolicyProtocol", "JSON", "JSONWebToken", "EventLoop", "Counters", "Settings", logging,
         ], excluding: ["BadConfigurations"]),

@@ -1,0 +1,91 @@
+import EventLoop
+import PolicyClient
+import PolicyProtocol
+import Synchronization
+
+/// Asks once on the socket at `path`, on a loop of its own that runs on this thread meanwhile.
+func ask(_ request: Request, at path: String) -> Result<Answer, any Error> {
+    do {
+        let loop = try EventLoop()
+        let asker = Asker(loop: loop)
+        let outcome = Outcome()
+        Task(executorPreference: loop) {
+            do {
+                let answer = try await asker.ask(request, at: path)
+                outcome.value.withLock { $0 = .success(answer) }
+            } catch {
+                outcome.value.withLock { $0 = .failure(error) }
+            }
+            loop.stop()
+        }
+        loop.run()
+        return outcome.value.withLock { $0 }
+    } catch {
+        return .failure(error)
+    }
+}
+
+/// What a task brings home from its loop.
+private final class Outcome: Sendable {
+    let value = Mutex<Result<Answer, any Error>>(.failure(Failure("nothing was asked")))
+}
+
+private actor Asker {
+    nonisolated let loop: EventLoop
+    nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe loop.asUnownedSerialExecutor() }
+    private var connection: PolicyConnection?
+    private var isDone = false
+
+    /// A person is waiting, not a request: longer than a proxy would.
+    private static let deadlineMilliseconds: Int64 = 2_000
+
+    init(loop: EventLoop) { self.loop = loop }
+
+    func ask(_ request: Request, at path: String) async throws -> Answer {
+        var configuration = PolicyClient.Configuration(name: "gatehouse check")
+        configuration.deadlineMilliseconds = Self.deadlineMilliseconds
+        let endpoint = try PolicyClient.Endpoint(socketPath: path)
+        connection = try await PolicyConnection.open(endpoint, configuration, on: Waiter(loop: loop))
+        return try await withThrowingDiscardingTaskGroup { group in
+            group.addImmediateTask(executorPreference: loop) { await self.serve() }
+            defer {
+                isDone = true
+                loop.wakeAll()
+            }
+            return try await exchange(request)
+        }
+    }
+
+    private func serve() async { _ = await connection?.serve { self.isDone } }
+
+    private func exchange(_ request: Request) async throws -> Answer {
+        guard let connection else { throw Failure("not connected") }
+        let check = PendingCheck()
+        check.waiter = Waiter(loop: loop)
+        let wanted = Set(connection.session.hello.wantedHeaders)
+        let headers = request.headers.filter { wanted.contains($0.name) }
+        guard send(request, headers, check, on: connection) else { throw Failure("the request does not fit into a CHECK") }
+        await check.wait()
+        guard case .answered = check.state, let verdict = check.message else {
+            if case .lost(let loss) = check.state { throw Failure("\(loss)") }
+            throw Failure("no verdict")
+        }
+        let unsent = request.headers.map(\.name).filter { !wanted.contains($0) }
+        let payload = check.verdict
+        return Answer(verdict, payload.bytes, unsentHeaders: unsent)
+    }
+
+    private func send(_ request: Request, _ headers: [Header], _ check: PendingCheck, on connection: PolicyConnection) -> Bool {
+        let (method, host, path) = (Array(request.method.utf8), Array(request.host.utf8), Array(request.path.utf8))
+        let nobody: [UInt8] = []
+        return connection.send(
+            check, method: method.span, scheme: .http, authority: host.span, target: path.span, peerAddress: nobody.span,
+            peerPort: nil
+        ) { writer in
+            for header in headers {
+                let (name, value) = (Array(header.name.utf8), Array(header.value.utf8))
+                writer.header(name: name.span, value: value.span)
+            }
+        }
+    }
+}

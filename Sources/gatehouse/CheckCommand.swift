@@ -1,0 +1,68 @@
+import ArgumentParser
+import EventLoop
+import Foundation
+import PolicyClient
+import PolicyProtocol
+
+struct CheckCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "check",
+        abstract: "Asks the policy socket about one request, and prints the verdict.",
+        discussion: """
+            The request counts as any other does.
+
+            Exit status: 0 allowed, 1 denied, 2 nobody could be asked.
+            """)
+
+    @Option(help: "The token, sent as Authorization: Bearer.")
+    var token: String?
+
+    @Option(help: "The request's path, and perhaps its query.")
+    var path: String
+
+    @Option(help: "The request's method.")
+    var method = "GET"
+
+    @Option(help: "The request's host.")
+    var host = "localhost"
+
+    @Option(name: .customLong("header"), help: "A header of the request, 'Name: value'. May be repeated.")
+    var headers: [Header] = []
+
+    @Option(help: "The policy socket. Default: POLICY_SOCKET, else the usual place. Of several, separated by commas, the first that answers is asked.")
+    var socket: String?
+
+    func validate() throws {
+        let isVisible = path.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F }
+        guard isVisible, path.hasPrefix("/") || path == "*" else {
+            throw ValidationError("the path \(path.debugDescription); accepted: visible ASCII that begins with /, or *")
+        }
+    }
+
+    func run() throws {
+        let request = Request(
+            method: method, host: host, path: path,
+            headers: headers + (token.map { [Header(name: "authorization", value: "Bearer " + $0)] } ?? []))
+        var complaints: [String] = []
+        for path in Self.socketPaths(socket, environment: ProcessInfo.processInfo.environment) {
+            switch ask(request, at: path) {
+            case .success(let answer):
+                for name in answer.unsentHeaders { complain("the policy daemon does not look at \(name): not sent") }
+                print(answer.report)
+                throw answer.isAllowed ? ExitCode.success : ExitCode(1)
+            case .failure(let failure): complaints.append("\(path): \(failure)")
+            }
+        }
+        for complaint in complaints { complain("nobody could be asked on \(complaint)") }
+        throw ExitCode(2)
+    }
+
+    /// Where to ask: what was given, else POLICY_SOCKET, else the usual place.
+    static func socketPaths(_ given: String?, environment: [String: String]) -> [String] {
+        let list = given ?? environment["POLICY_SOCKET"] ?? ""
+        let paths = list.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
+        return paths.isEmpty ? [PolicySocket.defaultPath(environment: environment)] : paths
+    }
+
+    private func complain(_ words: String) { FileHandle.standardError.write(Data("gatehouse: \(words)\n".utf8)) }
+}

@@ -1,0 +1,6 @@
+/// What a command could not do, in words for its user.
+struct Failure: Error, CustomStringConvertible {
+    let description: String
+
+    init(_ description: String) { self.description = description }
+}
