@@ -33,6 +33,7 @@ let package = Package(
         .executable(name: "gatehouse", targets: ["gatehouse"]),
         .executable(name: "gatehouse-policyd", targets: ["gatehouse-policyd"]),
         .executable(name: "gatehouse-proxy", targets: ["gatehouse-proxy"]),
+        .executable(name: "stub-service", targets: ["stub-service"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -67,6 +68,7 @@ let package = Package(
         program("gatehouse-policyd", ["PolicyDaemon", "Settings", logging, arguments]),
         program("gatehouse-proxy", ["ReverseProxy", "Settings", logging, arguments]),
         program("gatehouse", ["Bytes", "JSON", "Settings", "PolicyClient", "PolicyProtocol", "JSONWebToken", "EventLoop", arguments]),
+        program("stub-service", ["Bytes", "CLinux", "HTTPMessage", "EventLoop"], path: "stubs"),
 
         // Asks a daemon as fast as it answers, for Tests/Benchmarks.
 
