@@ -28,6 +28,7 @@ func tests(_ name: String, _ dependencies: [Target.Dependency] = [], excluding: 
 let package = Package(
     name: "gatehouse",
     products: [
+        // Each with the modules whose types its interface takes.
         .library(name: "Policy", targets: ["Policy", "JSON"]),
         .library(name: "PolicyClient", targets: ["PolicyClient", "PolicyProtocol", "EventLoop", "Bytes"]),
         .executable(name: "gatehouse", targets: ["gatehouse"]),
@@ -71,6 +72,7 @@ let package = Package(
         program("stub-service", ["Bytes", "CLinux", "HTTPMessage", "EventLoop"], path: "stubs"),
 
         // Asks a daemon as fast as it answers, for Tests/Benchmarks.
+        program("policy-load", ["Bytes", "JSON", "JSONWebToken", "PolicyProtocol", "EventLoop", arguments], path: "Tests/Benchmarks/PolicyLoad"),
 
         tests("HTTPMessage", ["Bytes"]),
         tests("PolicyProtocol", ["Bytes"]),

@@ -1,0 +1,224 @@
+"""The upstream and the gateways in front of it: how each is configured and started. One worker each."""
+
+import contextlib
+import http.client
+import os
+import pathlib
+import subprocess
+
+import processes
+from harness.gateway import connects
+from harness.process import environment, free_port
+
+BODY_BYTES = 295
+PATH = "/api/projects"
+
+
+class Site:
+    """What all contenders share: a directory, a signing secret, a token to try, and the upstream's port."""
+
+    def __init__(self, directory: pathlib.Path, binaries: pathlib.Path, secret: str, token: str):
+        self.directory, self.binaries, self.secret, self.token = directory, binaries, secret, token
+        self.upstream_port = free_port()
+
+
+class Contender:
+    """A gateway on a private port of 127.0.0.1, started by `with` and stopped at its end."""
+
+    name = ""
+    label = ""
+
+    def __init__(self, site: Site):
+        self.site, self.port = site, free_port()
+        self.directory = site.directory / f"{self.name}-{self.port}"
+        self.processes: dict[str, subprocess.Popen] = {}
+        self._stops = contextlib.ExitStack()
+
+    def start(self) -> None:
+        raise NotImplementedError
+
+    def __enter__(self):
+        self.directory.mkdir()
+        try:
+            self.start()
+        except BaseException:
+            self._stops.close()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self._stops.close()
+
+    def cpu_nanoseconds(self) -> dict[str, int]:
+        """CPU time so far, by the part of the gateway that took it."""
+        return {
+            part: processes.cpu_nanoseconds(processes.family(process.pid)) for part, process in self.processes.items()
+        }
+
+    def proxy_memory_bytes(self) -> int:
+        """Memory of the process that holds the clients' connections: the one started last."""
+        return processes.private_dirty_bytes(processes.family(list(self.processes.values())[-1].pid))
+
+    def run(self, part: str, arguments: list, ready, **variables: str) -> None:
+        """Starts one program with its output in a file and returns when `ready()`."""
+        log = self.directory / f"{part}.log"
+        with open(log, "ab") as output:
+            process = subprocess.Popen(
+                [str(argument) for argument in arguments],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment(**variables),
+            )
+        self.processes[part] = process
+        self._stops.callback(processes.stop, process)
+        processes.wait_until(ready, f"{self.name}: {part}", process, log)
+
+    def write(self, name: str, text: str) -> pathlib.Path:
+        path = self.directory / name
+        path.write_text(text)
+        return path
+
+    def answers(self) -> bool:
+        return status(self.port, self.site.token) == 200
+
+    def forget_log(self) -> None:
+        """Empties the request log, so that a long run does not fill the disk."""
+
+
+class Upstream(Contender):
+    name = "upstream"
+
+    def __init__(self, site: Site):
+        super().__init__(site)
+        self.port = site.upstream_port
+
+    def start(self) -> None:
+        body = '{"service":"projects","data":"' + "x" * (BODY_BYTES - 32) + '"}'
+        server = f"location / {{ default_type application/json; return 200 '{body}'; }}"
+        self.run("nginx", nginx(self, "", server), self.answers)
+
+
+class HAProxy(Contender):
+    name, label = "haproxy", "HAProxy, bare"
+
+    def start(self) -> None:
+        configuration = self.write("haproxy.cfg", f"""
+global
+    nbthread 1
+    maxconn 4000
+defaults
+    mode http
+    timeout connect 2s
+    timeout client 60s
+    timeout server 30s
+    timeout http-keep-alive 60s
+frontend gateway
+    bind 127.0.0.1:{self.port}
+    default_backend upstream
+backend upstream
+    http-reuse always
+    server upstream 127.0.0.1:{self.site.upstream_port}
+""")
+        self.run("haproxy", ["haproxy", "-db", "-f", configuration], self.answers)
+
+
+class Nginx(Contender):
+    name, label = "nginx", "nginx, bare"
+
+    def start(self) -> None:
+        upstream = f"""upstream upstream {{
+            server 127.0.0.1:{self.site.upstream_port};
+            keepalive 256;
+            keepalive_requests 1000000000;
+        }}"""
+        location = """location / {
+            proxy_pass http://upstream;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+        }"""
+        self.run("nginx", nginx(self, upstream, location), self.answers)
+
+
+class PolicyDaemon(Contender):
+    """The policy daemon, counting in memory against a limit that nobody reaches."""
+
+    name = "policyd"
+
+    def __init__(self, site: Site):
+        super().__init__(site)
+        self.socket = self.directory / "policy.sock"
+
+    def start(self) -> None:
+        self.start_policy_daemon()
+
+    def start_policy_daemon(self, **variables: str) -> None:
+        self.run(
+            "policyd", [self.site.binaries / "gatehouse-policyd"], lambda: connects(str(self.socket)),
+            JWT_SECRET=self.site.secret, POLICY_SOCKET=str(self.socket), RATE_LIMIT="1000000000", WORKERS="1", **variables,
+        )
+
+
+class Gatehouse(PolicyDaemon):
+    """Authenticates, counts in Redis, and logs to a file."""
+
+    name, label = "gatehouse", "**Gatehouse**: token, Redis, log"
+
+    def start(self) -> None:
+        redis_socket = self.directory / "redis.sock"
+        redis = ["redis-server", "--port", 0, "--unixsocket", redis_socket, "--save", "", "--appendonly", "no"]
+        self.run("redis", redis, lambda: connects(str(redis_socket)))
+        self.start_policy_daemon(REDIS_URL=f"unix:{redis_socket}")
+        self.start_proxy()
+
+    def start_proxy(self) -> None:
+        configuration = self.write("proxy.yaml", f"""
+routes:
+  {PATH}: http://127.0.0.1:{self.site.upstream_port}
+""")
+        self.run(
+            "proxy", [self.site.binaries / "gatehouse-proxy", "--config", configuration], self.answers,
+            PORT=str(self.port), POLICY_SOCKET=str(self.socket), WORKERS="1", LOG_FORMAT="gateway",
+        )
+
+    def forget_log(self) -> None:
+        os.truncate(self.directory / "proxy.log", 0)
+
+
+def nginx(contender: Contender, before_server: str, in_server: str) -> list:
+    """The command that starts an nginx of one worker with everything it writes inside the contender's directory."""
+    directory = contender.directory
+    temporary = "".join(
+        f"{kind}_temp_path {directory}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    # Without `user`, a master that runs as root has workers that cannot enter this private directory.
+    user = "user root;" if os.geteuid() == 0 else ""
+    configuration = contender.write("nginx.conf", f"""
+{user}
+worker_processes 1;
+daemon off;
+pid {directory}/nginx.pid;
+error_log {directory}/error.log warn;
+events {{ worker_connections 8192; }}
+http {{
+    access_log off;
+    {temporary}
+    keepalive_timeout 300s;
+    keepalive_requests 1000000000;
+    {before_server}
+    server {{
+        listen 127.0.0.1:{contender.port} backlog=4096;
+        {in_server}
+    }}
+}}
+""")
+    return ["nginx", "-e", directory / "error.log", "-c", configuration]
+
+
+def status(port: int, token: str) -> int | None:
+    """The status of one request with the token, or nothing where nobody answers."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", PATH, headers={"Authorization": f"Bearer {token}"})
+        return connection.getresponse().status
+    except OSError:
+        return None
+    finally:
+        connection.close()
