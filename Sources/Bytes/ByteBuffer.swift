@@ -79,6 +79,12 @@
         unsafe state.pointee.end = 0
     }
 
+    /// Gives `other` this buffer's storage for its own. Traps where either holds bytes.
+    public func exchangeStorage(with other: ByteBuffer) {
+        precondition(isEmpty && other.isEmpty, "only empty buffers exchange their storage")
+        unsafe swap(&state.pointee, &other.state.pointee)
+    }
+
     // MARK: Appending
 
     @inlinable public func append(_ byte: UInt8) {

@@ -8,9 +8,28 @@ public final class BufferPool {
     private static let maximumKept = 256
 
     private var kept: [ByteBuffer] = []
+    /// Buffers whose storage has been lent to others: small ones.
+    private var shells: [ByteBuffer] = []
 
     public func take() -> ByteBuffer {
         kept.popLast() ?? ByteBuffer(capacity: Self.bufferBytes)
+    }
+
+    /// Gives an empty buffer with little room the storage of a pooled one, the last used first: what is in use by turns stays in
+    /// the processor's caches and translation tables, however many exchanges wait.
+    public func furnish(_ buffer: ByteBuffer) {
+        guard buffer.capacity < Self.bufferBytes, buffer.isEmpty else { return }
+        let lender = take()
+        buffer.exchangeStorage(with: lender)
+        if shells.count < Self.maximumKept { shells.append(lender) }
+    }
+
+    /// Takes the storage back from a buffer that ``furnish(_:)`` gave it to, where nothing is in it.
+    public func strip(_ buffer: ByteBuffer) {
+        guard buffer.capacity == Self.bufferBytes, buffer.isEmpty else { return }
+        let shell = shells.popLast() ?? ByteBuffer(capacity: 16)
+        buffer.exchangeStorage(with: shell)
+        give(shell)
     }
 
     /// Takes back a buffer. One that has grown is let go, so that one large message doesn't stay in memory for good.

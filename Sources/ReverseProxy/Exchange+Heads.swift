@@ -9,6 +9,7 @@ extension Exchange {
     func appendRequestHead(for authority: [UInt8], from client: ClientConnection) {
         let (input, output, payload) = (self.input, upstreamOutput, check.verdict)
         let bytes = input.bytes
+        worker.loop.buffers.furnish(output)
         output.append(head.methodName.bytes(in: bytes))
         output.append(" ")
         output.append(target.range.bytes(in: bytes))
@@ -74,6 +75,7 @@ extension Exchange {
     func appendResponseHead(_ coding: BodyReader.Coding?, keepsAlive: Bool) {
         let (input, output, payload) = (upstreamInput, self.output, check.verdict)
         let bytes = input.bytes
+        worker.loop.buffers.furnish(output)
         output.append("HTTP/1.1 ")
         output.append(decimal: Int(response.status))
         output.append(" ")

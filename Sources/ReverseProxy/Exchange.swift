@@ -12,10 +12,11 @@ final class Exchange {
     let worker: WorkerContext
     /// What the client sends. While an exchange runs, its head stays at the front until it has been forwarded.
     let input = ByteBuffer(capacity: BufferPool.bufferBytes)
+    // These have room while there is something in them only: see ``stripBuffers()``.
     /// What the client is sent.
-    let output = ByteBuffer(capacity: BufferPool.bufferBytes)
-    let upstreamInput = ByteBuffer(capacity: BufferPool.bufferBytes)
-    let upstreamOutput = ByteBuffer(capacity: BufferPool.bufferBytes)
+    let output = ByteBuffer(capacity: 16)
+    let upstreamInput = ByteBuffer(capacity: 16)
+    let upstreamOutput = ByteBuffer(capacity: 16)
 
     var head = RequestHead()
     var response = ResponseHead()
@@ -146,7 +147,16 @@ final class Exchange {
         upstreamInput.clear()
         upstreamOutput.clear()
         output.clear()
+        stripBuffers()
         check.waiter = nil
+    }
+
+    /// Gives the room of empty buffers back. An exchange that waits then holds its input alone.
+    func stripBuffers() {
+        let pool = worker.loop.buffers
+        pool.strip(output)
+        pool.strip(upstreamInput)
+        pool.strip(upstreamOutput)
     }
 
     /// Whether its buffers are as small as at first: one that served a large message is let go, so that it doesn't stay for good.

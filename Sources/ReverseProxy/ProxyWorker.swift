@@ -49,8 +49,12 @@ actor ProxyWorker {
 
     private func accept(into connections: inout DiscardingTaskGroup, _ context: WorkerContext) async {
         let waiter = Waiter(loop: loop)
-        guard let listener, let acceptor = try? Acceptor(listener, on: waiter) else {
-            return context.logger.error("this worker cannot listen: no room in epoll")
+        guard let listener else { return }
+        let acceptor: Acceptor
+        do {
+            acceptor = try Acceptor(listener, on: waiter)
+        } catch {
+            return context.logger.critical("this worker cannot listen: \(error)")
         }
         while !context.isDraining {
             await self.waitForClient(acceptor, waiter, context)

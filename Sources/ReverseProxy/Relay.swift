@@ -84,6 +84,7 @@ final class Relay {
                 if client.socket.isBroken { return .clientGone }
                 if client.waiter.isDue { return awaitsUpstream ? .upstreamTimeout : .clientTooSlow }
                 if exchange.worker.isDrainOver { return .drainOver }
+                exchange.stripBuffers()
                 await client.waiter.park()
             }
         }
@@ -142,6 +143,7 @@ final class Relay {
     }
 
     private func pass(_ exchange: Exchange) throws(MessageRefusal) {
+        exchange.worker.loop.buffers.furnish(exchange.upstreamOutput)
         try requestBody.move(
             from: exchange.input, to: exchange.upstreamOutput, as: exchange.head.framing == .chunked ? .chunked : .identity,
             room: Self.roomBytes, passesTrailer: { exchange.passesToUpstream(trailer: $0, $1) })
@@ -168,6 +170,7 @@ final class Relay {
         guard upstream.socket.isReadable, !hasUpstreamEnded, !(hasBegunResponse && responseBody.hasEnded),
             exchange.output.count < Self.roomBytes
         else { return false }
+        exchange.worker.loop.buffers.furnish(input)
         switch upstream.socket.receive(into: input) {
         case .received:
             hasReceivedAnything = true
@@ -223,6 +226,7 @@ final class Relay {
 
     private func moveResponse() throws(MessageRefusal) {
         guard hasBegunResponse, !responseBody.hasEnded else { return }
+        exchange.worker.loop.buffers.furnish(exchange.output)
         try responseBody.move(
             from: exchange.upstreamInput, to: exchange.output, as: responseCoding, room: Self.roomBytes,
             passesTrailer: { trailer, _ in trailer.kind == .other || trailer.kind == .date })
@@ -252,9 +256,8 @@ final class Relay {
         guard hasBegunResponse, responseBody.hasEnded, output.isEmpty else { return hasMoved ? .moved : .nothingMoved }
         // Bytes behind the response, or a request that is not all sent: the connection is of no use to the next exchange.
         let isClean = isRequestSent && exchange.upstreamOutput.isEmpty && exchange.upstreamInput.isEmpty
-        // Some upstreams send content where there must be none: what comes behind such a response may still be on its way.
-        let hadContent = exchange.response.framing != .none
-        let mayReuse = isClean && hadContent && exchange.response.keepsAlive && !hasUpstreamEnded && !hasUpstreamFailed
+        // Some upstreams answer HEAD with content, which may still be on its way.
+        let mayReuse = isClean && exchange.head.method != .head && exchange.response.keepsAlive && !hasUpstreamEnded && !hasUpstreamFailed
         if !isRequestSent { keepsClient = false }
         return .ended(.complete(mayReuseUpstream: mayReuse))
     }
