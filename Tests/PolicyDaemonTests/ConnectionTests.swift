@@ -61,8 +61,16 @@ private actor Client {
         let loop = try EventLoop()
         _ = try SystemThread(name: "client") { loop.run() }
         let client = Client(loop: loop)
-        try await client.connect(to: path)
+        try await client.onLoop { try await $0.connect(to: path) }
         return client
+    }
+
+    /// Runs `body` on the client's loop from its first step to its last: a task that has not the loop for its executor resumes by
+    /// way of the global pool, and may miss a wake-up meanwhile.
+    nonisolated func onLoop<Result: Sendable>(
+        _ body: @escaping @Sendable (isolated Client) async throws -> Result
+    ) async throws -> Result {
+        try await Task(executorPreference: loop) { try await body(self) }.value
     }
 
     private init(loop: EventLoop) {
@@ -76,23 +84,31 @@ private actor Client {
         socket?.waiter = waiter
     }
 
-    func greet() async throws -> ReadFrame? {
+    nonisolated func greet() async throws -> ReadFrame? { try await onLoop { try await $0.sayHello() } }
+
+    private func sayHello() async throws -> ReadFrame? {
         try ClientHello(name: "test").encode(to: output)
         return try await exchange()
     }
 
-    func check(_ id: UInt32, _ authorization: String) async throws -> ReadFrame? {
+    nonisolated func check(_ id: UInt32, _ authorization: String) async throws -> ReadFrame? {
+        try await onLoop { try await $0.ask(id, authorization) }
+    }
+
+    private func ask(_ id: UInt32, _ authorization: String) async throws -> ReadFrame? {
         try appendCheck(id, [authorization], to: output)
         return try await exchange()
     }
 
     private func exchange() async throws -> ReadFrame? {
         _ = socket?.send(output)
-        return try await next()
+        return try await receive()
     }
 
     /// The next frame; nil at the end of the connection.
-    func next() async throws -> ReadFrame? {
+    nonisolated func next() async throws -> ReadFrame? { try await onLoop { try await $0.receive() } }
+
+    private func receive() async throws -> ReadFrame? {
         while true {
             if let frame = try readFrame(input) { return frame }
             guard let socket else { return nil }
@@ -105,7 +121,9 @@ private actor Client {
     }
 
     /// Asks and asks, without reading any answer, until the daemon hangs up. Returns how often.
-    func askWithoutReading() async throws -> Int {
+    nonisolated func askWithoutReading() async throws -> Int { try await onLoop { try await $0.askOn() } }
+
+    private func askOn() async throws -> Int {
         guard let socket else { return 0 }
         var asked: UInt32 = 0
         while !socket.isPeerGone {
