@@ -126,6 +126,12 @@
         }
     }
 
+    /// Appends the lower four bits of `value` as a hexadecimal digit, in lower case.
+    @inlinable public func append(hexadecimalDigit value: UInt8) {
+        let digit = value & 0xF
+        append(digit < 10 ? UInt8(ascii: "0") &+ digit : UInt8(ascii: "a") &+ digit &- 10)
+    }
+
     /// Appends `number` in network byte order.
     @inlinable public func append(bigEndian number: UInt16) {
         append(UInt8(truncatingIfNeeded: number >> 8))
@@ -180,6 +186,19 @@
         precondition(filled >= 0 && filled <= free.count, "more was filled than there was room for")
         unsafe state.pointee.end &+= filled
         return filled
+    }
+}
+
+extension Int {
+    /// How many characters ``ByteBuffer/append(decimal:)`` writes for this number.
+    public var decimalCharacterCount: Int {
+        var count = self < 0 ? 2 : 1
+        var rest = magnitude
+        while rest >= 10 {
+            rest /= 10
+            count += 1
+        }
+        return count
     }
 }
 

@@ -67,16 +67,3 @@ struct WindowKey {
         argument = Array("$\(prefix.count + digits.count)\r\n".utf8) + prefix + digits + [13, 10]
     }
 }
-
-extension Int {
-    /// How many characters it takes to write this number in decimal.
-    fileprivate var decimalCharacterCount: Int {
-        var count = self < 0 ? 2 : 1
-        var rest = magnitude
-        while rest >= 10 {
-            rest /= 10
-            count += 1
-        }
-        return count
-    }
-}

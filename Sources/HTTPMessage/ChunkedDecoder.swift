@@ -116,8 +116,7 @@ extension ByteBuffer {
         var shift = (Int.bitWidth - number.leadingZeroBitCount + 3) / 4 * 4
         while shift > 0 {
             shift -= 4
-            let digit = UInt8(truncatingIfNeeded: number >> shift & 0xF)
-            append(digit < 10 ? UInt8(ascii: "0") &+ digit : UInt8(ascii: "a") &+ digit &- 10)
+            append(hexadecimalDigit: UInt8(truncatingIfNeeded: number >> shift))
         }
     }
 }

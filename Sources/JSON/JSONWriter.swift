@@ -75,15 +75,11 @@ extension ByteBuffer {
         case 0x09: append("\\t")
         case 0..<0x20, 0x7f:
             append("\\u00")
-            append(hexDigit(unit >> 4))
-            append(hexDigit(unit & 0xf))
+            append(hexadecimalDigit: unit >> 4)
+            append(hexadecimalDigit: unit)
         default: append(unit)
         }
     }
-}
-
-private func hexDigit(_ value: UInt8) -> UInt8 {
-    value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10
 }
 
 /// The length of the well-formed UTF-8 sequence that begins at `index` (Unicode 15, table 3-7); 0 where none does.

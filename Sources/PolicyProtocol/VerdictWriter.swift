@@ -71,7 +71,7 @@ public struct VerdictWriter: ~Copyable {
     public mutating func setResponseHeader(_ name: Span<UInt8>, decimal number: Int) {
         let isBegun = frame.beginHeader(
             VerdictTag.responseOperation, prefix: HeaderOperation.Kind.set.rawValue, name: name,
-            valueCount: decimalDigitCount(number))
+            valueCount: number.decimalCharacterCount)
         if isBegun { frame.buffer.append(decimal: number) }
     }
 
@@ -98,14 +98,4 @@ public struct VerdictWriter: ~Copyable {
     private mutating func remove(_ tag: UInt8, _ name: Span<UInt8>) {
         _ = frame.beginHeader(tag, prefix: HeaderOperation.Kind.remove.rawValue, name: name, valueCount: 0)
     }
-}
-
-private func decimalDigitCount(_ number: Int) -> Int {
-    var count = number < 0 ? 2 : 1
-    var rest = number.magnitude
-    while rest >= 10 {
-        rest /= 10
-        count += 1
-    }
-    return count
 }

@@ -151,17 +151,13 @@ extension ByteBuffer {
             let isHighControl = previous == 0xC2 && byte >= 0x80 && byte <= 0x9F
             if byte <= 0x20 || byte == 0x7F || byte == UInt8(ascii: "\\") || isHighControl {
                 append("\\x")
-                append(Self.digit(byte >> 4))
-                append(Self.digit(byte & 0xF))
+                append(hexadecimalDigit: byte >> 4)
+                append(hexadecimalDigit: byte)
             } else {
                 append(byte)
             }
             previous = byte
         }
-    }
-
-    private static func digit(_ value: UInt8) -> UInt8 {
-        value < 10 ? UInt8(ascii: "0") &+ value : UInt8(ascii: "a") &+ value &- 10
     }
 
     fileprivate func append(jsonOrNull text: String?) {

@@ -70,6 +70,9 @@ final class Exchange {
         case ended
     }
 
+    /// Reads until the head is complete.
+    ///
+    /// - Throws: 408 where it doesn't arrive in time; what the scanner and the parser refuse.
     private func readHead(from client: ClientConnection) async throws(MessageRefusal) -> HeadReading {
         begin()
         var scanner = HeadScanner()
