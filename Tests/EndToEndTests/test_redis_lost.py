@@ -22,8 +22,8 @@ def on_failure(mode: str) -> str:
     return f"redis:\n  on_failure: {mode}\n"
 
 
-def reason_of(gateway, path: str) -> str:
-    return gateway.logged(path)["reason"]
+def reason_of(gateway, path: str, status: int = 200) -> str:
+    return gateway.logged(path, status)["reason"]
 
 
 def counts_in(redis, user: str) -> bool:
@@ -69,7 +69,7 @@ def test_what_a_lost_redis_means_is_configuration(redis, upstream, mode, status,
         upstream.forget()
         response = gateway.get("/api/projects/lost", user="usr_a")
         assert response.status == status
-        assert reason_of(gateway, "/api/projects/lost") == reason
+        assert reason_of(gateway, "/api/projects/lost", status) == reason
         if mode == "deny":
             assert response.json()["error"] == "Service Unavailable"
             assert int(response.get("retry-after")) >= 1

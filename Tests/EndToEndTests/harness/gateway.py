@@ -149,11 +149,13 @@ class Gateway:
     def daemon(self) -> Process:
         return self.daemons[0]
 
-    def logged(self, path: str) -> dict:
-        """The object of the first request for this path in a JSON log; waits for it, since lines are written in batches."""
-        line = self.proxy.wait_for_line(
-            lambda line: json.loads(line).get("path") == path, streams=[0])
-        return json.loads(line)
+    def logged(self, path: str, status: int | None = None) -> dict:
+        """The object of a request for this path in a JSON log, with this status where one is named. Waits for it, since
+        lines are written in batches; each worker writes its own, so only of one worker is the first also the earliest."""
+        def is_meant(line: str) -> bool:
+            record = json.loads(line)
+            return record.get("path") == path and status in (None, record.get("status"))
+        return json.loads(self.proxy.wait_for_line(is_meant, streams=[0]))
 
     def request(self, method="GET", target="/api/projects", *, token: str | None = None, headers=(), body=b"",
                 timeout: float = 10.0) -> Response:
