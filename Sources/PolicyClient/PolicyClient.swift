@@ -47,6 +47,9 @@ public final class PolicyClient {
     private let loop: EventLoop
     private let logger: Logger
     private var connections: [PolicyConnection?]
+    /// Of each endpoint: the connections that the daemon wants to end, the latest last.
+    private var leaving: [[PolicyConnection]]
+    private let leavingWaiters: [Waiter]
     private let endpoints: [Endpoint]
     private var next = 0
     private var isStopping = false
@@ -57,6 +60,8 @@ public final class PolicyClient {
         self.loop = loop
         self.logger = logger
         connections = Array(repeating: nil, count: endpoints.count)
+        leaving = Array(repeating: [], count: endpoints.count)
+        leavingWaiters = endpoints.map { _ in Waiter(loop: loop) }
     }
 
     public var endpointCount: Int { endpoints.count }
@@ -67,10 +72,13 @@ public final class PolicyClient {
             next = next + 1 < connections.count ? next + 1 : 0
             if let connection = connections[next], connection.isUsable { return connection }
         }
+        for connections in leaving {
+            if let connection = connections.last, connection.isUsableMeanwhile { return connection }
+        }
         return nil
     }
 
-    /// Keeps the connection to one endpoint until ``stop()``. Run one task for each index.
+    /// Keeps the connection to one endpoint until ``stop()``. Run one task for each index, and one for ``serveLeaving(_:)``.
     public func maintain(_ index: Int) async {
         let endpoint = endpoints[index]
         let waiter = Waiter(loop: loop)
@@ -83,13 +91,17 @@ public final class PolicyClient {
             let start = loop.nowMilliseconds
             do {
                 let connection = try await PolicyConnection.open(
-                    endpoint, configuration, on: waiter, unless: { self.isStopping })
+                    endpoint, configuration, on: Waiter(loop: loop), unless: { self.isStopping })
+                retireLeaving(index)
                 connections[index] = connection
                 if !isSaidToAnswer { logger.info("asking \(connection.session.hello.name) on \(endpoint.name)") }
                 isSaidToAnswer = true
-                complaint = await connection.serve { self.isStopping }
+                let closingWords = await connection.serveUntilLeaving { self.isStopping }
                 connections[index] = nil
+                if closingWords == nil { hand(connection, of: index) }
+                complaint = closingWords ?? "the daemon is draining"
             } catch {
+                retireLeaving(index)
                 complaint = "\(error)"
             }
             guard !isStopping else { return }
@@ -106,7 +118,32 @@ public final class PolicyClient {
         }
     }
 
-    /// Ends every ``maintain(_:)``. What still waits for a verdict is lost, so drain first.
+    /// Serves the connections to one endpoint that its daemon wants to end, until ``stop()``. One is still asked, for want of
+    /// another, until ``maintain(_:)`` has connected again or failed to: so a daemon that makes its clients come anew, or
+    /// another that takes its place, is asked without a gap.
+    public func serveLeaving(_ index: Int) async {
+        let waiter = leavingWaiters[index]
+        while !isStopping {
+            guard let connection = leaving[index].first else {
+                await waiter.park()
+                continue
+            }
+            await connection.serveToTheEnd { self.isStopping }
+            leaving[index].removeFirst()
+        }
+    }
+
+    private func hand(_ connection: PolicyConnection, of index: Int) {
+        retireLeaving(index)
+        leaving[index].append(connection)
+        leavingWaiters[index].wake()
+    }
+
+    private func retireLeaving(_ index: Int) {
+        for connection in leaving[index] { connection.retire() }
+    }
+
+    /// Ends every ``maintain(_:)`` and ``serveLeaving(_:)``. What still waits for a verdict is lost, so drain first.
     public func stop() {
         isStopping = true
         loop.wakeAll()

@@ -19,7 +19,10 @@ public final class PolicyConnection: TurnFlushing {
     private var checks = ChecksInFlight()
     private let maximumInFlight: Int
     private var lateInARow = 0
-    private var isLeaving = false
+    /// Whether no CHECK is to be sent here any more but for want of another connection.
+    private(set) var isLeaving = false
+    /// Whether this connection closes as soon as every CHECK on it is answered.
+    private var isRetired = false
     /// The PING that asks whether a daemon that counts as down answers again.
     private var probe: (id: UInt32, sentAt: Int64)?
     private var lastProbeID: UInt32 = 0
@@ -40,8 +43,14 @@ public final class PolicyConnection: TurnFlushing {
     }
 
     /// Whether a CHECK may be sent: the daemon is neither leaving nor down, and there is room.
-    public var isUsable: Bool {
-        socket.isOpen && !isLeaving && !isDown && checks.count < maximumInFlight && checks.hasRoom
+    public var isUsable: Bool { !isLeaving && takesChecks }
+
+    /// Whether a CHECK may be sent for want of another connection: the daemon wants this one to end, and the one that is to
+    /// take its place is not there yet.
+    var isUsableMeanwhile: Bool { isLeaving && !isRetired && takesChecks }
+
+    private var takesChecks: Bool {
+        socket.isOpen && !isDown && checks.nextID != nil && checks.count < maximumInFlight && checks.hasRoom
             && output.count < configuration.maximumUnsentBytes
     }
 
@@ -60,7 +69,7 @@ public final class PolicyConnection: TurnFlushing {
         _ check: PendingCheck, method: Span<UInt8>, scheme: RequestScheme, authority: Span<UInt8>, target: Span<UInt8>,
         peerAddress: Span<UInt8>, peerPort: UInt16?, headers: (inout CheckWriter) -> Void
     ) -> Bool {
-        guard isUsable, let id = checks.nextID else {
+        guard isUsable || isUsableMeanwhile, let id = checks.nextID else {
             check.begin(0, session)
             check.lose(0, of: session, .disconnected("it takes no CHECK now"))
             return true
@@ -107,20 +116,46 @@ public final class PolicyConnection: TurnFlushing {
     ///
     /// - Parameter isStopping: whether to end it from this side; wake all of the loop's waiters when that changes.
     public func serve(unless isStopping: () -> Bool = { false }) async -> String {
+        if await serveUntilLeaving(unless: isStopping) == nil {
+            retire()
+            await serveToTheEnd(unless: isStopping)
+        }
+        return closingWords
+    }
+
+    /// As ``serve(unless:)``, but returns nil as soon as the daemon wants the connection to end: it is to be served on then,
+    /// with ``serveToTheEnd(unless:)``.
+    func serveUntilLeaving(unless isStopping: () -> Bool) async -> String? {
         // Frames may have come in one piece with the HELLO; no event would announce them again.
         readFrames()
+        await serve(while: { !isLeaving }, unless: isStopping)
+        return socket.isOpen ? nil : closingWords
+    }
+
+    /// Serves a connection that its daemon wants to end, until it has.
+    func serveToTheEnd(unless isStopping: () -> Bool) async {
+        await serve(while: { true }, unless: isStopping)
+    }
+
+    private func serve(while goesOn: () -> Bool, unless isStopping: () -> Bool) async {
         while true {
             if socket.isReadable { receive() }
             if waiter.isDue { keepDeadlines() }
             if isStopping() { close(because: "this client is stopping") }
-            if isLeaving, checks.waitingCount == 0 { close(because: "the daemon is draining") }
+            if isRetired, checks.waitingCount == 0 { close(because: "the daemon is draining") }
             if !output.isEmpty, !isFlushDue { sendOutput() }
-            guard socket.isOpen else { break }
+            guard socket.isOpen, goesOn() else { break }
             // More may be there than one receive took, but those that have been answered come first.
             if socket.isReadable { await waiter.yieldTurn() } else { await waiter.park() }
         }
-        waiter.clearDeadline()
-        return closingWords
+        if !socket.isOpen { waiter.clearDeadline() }
+    }
+
+    /// Sends no CHECK here any more, whatever else there is, and closes once all are answered.
+    func retire() {
+        isLeaving = true
+        isRetired = true
+        waiter.wake()
     }
 
     private func close(because reason: String) {

@@ -101,6 +101,13 @@ public enum FieldRules {
         return invalid == 0
     }
 
+    /// Whether `bytes` may stand behind a target's question mark and reach the upstream as they are.
+    static func isQuery(_ bytes: Span<UInt8>) -> Bool {
+        guard isVisible(bytes) else { return false }
+        for index in bytes.indices where bytes[index] == UInt8(ascii: "#") { return false }
+        return true
+    }
+
     /// Whether `bytes` could be the text of an IP address, or are empty, as for a peer on a Unix socket.
     static func isAddress(_ bytes: Span<UInt8>) -> Bool {
         guard bytes.count <= ProtocolLimits.peerAddressBytes else { return false }

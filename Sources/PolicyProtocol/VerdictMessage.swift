@@ -39,6 +39,8 @@ public struct VerdictMessage: Sendable, Equatable {
     public private(set) var status: UInt16?
     /// The content of a denial's answer; empty in an allow.
     public private(set) var body = FieldRange.empty
+    /// What takes the place of the query of an allowed request's target; nil where that stays as it is.
+    public private(set) var query: FieldRange?
     public private(set) var operationCount = 0
     private var requestOperationCount = 0
 
@@ -143,6 +145,12 @@ public struct VerdictMessage: Sendable, Equatable {
         case VerdictTag.body:
             try seen.note(field.tag, "body")
             body = field.range
+        case VerdictTag.query:
+            try seen.note(field.tag, "query")
+            guard FieldRules.isQuery(field.value(in: payload)) else {
+                throw ProtocolError(.fieldMalformed, "a query that is not visible ASCII without a #")
+            }
+            query = field.range
         default:
             try skipUnknown(field.tag, in: "VERDICT")
         }
@@ -157,8 +165,8 @@ public struct VerdictMessage: Sendable, Equatable {
             }
         case .deny:
             try seen.require(VerdictTag.status, "status")
-            guard requestOperationCount == 0 else {
-                throw ProtocolError(.fieldMalformed, "a denial with request operations, which belong to an allow")
+            guard requestOperationCount == 0, query == nil else {
+                throw ProtocolError(.fieldMalformed, "a denial with request operations or a query, which belong to an allow")
             }
         }
     }

@@ -9,6 +9,7 @@ enum VerdictTag {
     static let responseOperation: UInt8 = 0x85
     static let status: UInt8 = 0x86
     static let body: UInt8 = 0x87
+    static let query: UInt8 = 0x88
 }
 
 /// Writes one VERDICT frame at the end of a buffer: the decision, then what belongs to it, then ``finish()``.
@@ -61,6 +62,11 @@ public struct VerdictWriter: ~Copyable {
     public mutating func removeRequestHeader(_ name: Span<UInt8>) {
         remove(VerdictTag.requestOperation, name)
     }
+
+    /// Replaces the query of the request's target. For an allow only, once.
+    ///
+    /// - Parameter query: visible ASCII without a `#`; empty takes the query out, its question mark included.
+    public mutating func query(_ query: Span<UInt8>) { frame.field(VerdictTag.query, query) }
 
     /// Replaces every field `name` of the response by one.
     public mutating func setResponseHeader(_ name: Span<UInt8>, _ value: Span<UInt8>) {

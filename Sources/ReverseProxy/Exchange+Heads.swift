@@ -12,7 +12,13 @@ extension Exchange {
         worker.loop.buffers.furnish(output)
         output.append(head.methodName.bytes(in: bytes))
         output.append(" ")
-        output.append(target.range.bytes(in: bytes))
+        if let query = check.message?.query {
+            output.append(target.path.bytes(in: bytes))
+            if !query.isEmpty { output.append("?") }
+            output.append(query.bytes(in: payload.bytes))
+        } else {
+            output.append(target.range.bytes(in: bytes))
+        }
         output.append(" HTTP/1.1\r\nHost: ")
         output.append(authority.span)
         output.append("\r\n")

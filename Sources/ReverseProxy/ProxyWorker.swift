@@ -27,6 +27,7 @@ actor ProxyWorker {
         await withDiscardingTaskGroup { background in
             for index in 0..<context.policy.endpointCount {
                 background.addImmediateTask(executorPreference: loop) { await self.askDaemon(index, context) }
+                background.addImmediateTask(executorPreference: loop) { await self.leaveDaemon(index, context) }
             }
             background.addImmediateTask(executorPreference: loop) { await self.writeLog(context) }
             background.addImmediateTask(executorPreference: loop) { await self.sweep(context) }
@@ -36,6 +37,7 @@ actor ProxyWorker {
     }
 
     private func askDaemon(_ index: Int, _ context: WorkerContext) async { await context.policy.maintain(index) }
+    private func leaveDaemon(_ index: Int, _ context: WorkerContext) async { await context.policy.serveLeaving(index) }
     private func writeLog(_ context: WorkerContext) async { await context.accessLog.flushRegularly() }
     private func sweep(_ context: WorkerContext) async { await context.sweepRegularly() }
 

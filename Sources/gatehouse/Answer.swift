@@ -15,6 +15,7 @@ struct Answer: Sendable {
         var lines = [isAllowed ? "allow" : "deny", "reason: " + printable(verdict.reason.bytes(in: payload))]
         if let subject = verdict.subject { lines.append("subject: " + printable(subject.bytes(in: payload))) }
         if let status = verdict.status { lines.append("status: \(status)") }
+        if let query = verdict.query { lines.append("request: query " + (query.isEmpty ? "none" : printable(query.bytes(in: payload)))) }
         lines += Self.operations(.request, "request", payload)
         lines += Self.operations(.response, "response", payload)
         if !verdict.body.isEmpty { lines.append("body: " + printable(verdict.body.bytes(in: payload))) }

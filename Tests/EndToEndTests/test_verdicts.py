@@ -51,6 +51,21 @@ def test_a_check_describes_the_request_and_carries_only_what_was_asked_for(ask, 
     assert [value for tag, value in fields if tag == 0x87] == [b"\x0dauthorizationBearer x"]
 
 
+@pytest.mark.parametrize("query, target", [
+    (b"y=2", "/api/projects/7?y=2"), (b"", "/api/projects/7"), (b"?", "/api/projects/7??"),
+    (b"a=%2f/../b", "/api/projects/7?a=%2f/../b")])
+def test_a_verdict_may_give_the_request_another_query(ask, upstream, query, target):
+    assert ask(lambda identifier, fields: allow(identifier, field(0x88, query))).status == 200
+    request, = upstream.requests
+    assert request.target == target
+
+
+@pytest.mark.parametrize("query", [b"a b", b"a#b", b"a HTTP/1.1\r\nX-Forged: 1", b"\xff"])
+def test_a_query_that_cannot_be_sent_denies(ask, upstream, query):
+    assert ask(lambda identifier, fields: allow(identifier, field(0x88, query))).status == 503
+    assert upstream.requests == []
+
+
 def test_operations_are_carried_out_on_both_heads(ask, upstream):
     response = ask(lambda identifier, fields: allow(
         identifier, set_request(b"x-user-id", b"usr_9"), set_request(b"x-extra", b"1"), remove_request(b"cookie"),

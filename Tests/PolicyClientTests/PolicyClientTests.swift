@@ -48,6 +48,45 @@ import Testing
         }
     }
 
+    @Test func `asks a daemon that sends it away until it is welcomed anew, and then there`() async throws {
+        try await Stage.run { stage in
+            let daemon = try FakeDaemon(loop: stage.loop)
+            let client = try stage.keepAsking([daemon.path])
+            let peer = await daemon.welcome()
+            await stage.until { client.usableConnection() != nil }
+            let first = try #require(client.usableConnection())
+            peer.send(Frames.goAway())
+            let next = await daemon.accept()
+            #expect(client.usableConnection() === first, "there is no other yet")
+            let last = stage.ask(first)
+            _ = await next.frame()
+            next.send(Frames.hello())
+            await stage.until { client.usableConnection() !== first }
+            #expect(client.usableConnection() != nil)
+            let id = try #require(await peer.frame()).id
+            peer.send(Frames.allow(id))
+            #expect(await last.outcome() == "allowed")
+            #expect(await peer.frame() == nil, "the client leaves once all is answered")
+            let check = stage.ask(client.usableConnection()!)
+            #expect(await next.frame()?.id == 1)
+            next.send(Frames.allow(1))
+            #expect(await check.outcome() == "allowed")
+        }
+    }
+
+    @Test func `leaves a daemon that sends it away where there is no other`() async throws {
+        try await Stage.run { stage in
+            var daemon: FakeDaemon? = try FakeDaemon(loop: stage.loop)
+            let client = try stage.keepAsking([daemon!.path])
+            let peer = await daemon!.welcome()
+            await stage.until { client.usableConnection() != nil }
+            daemon = nil
+            peer.send(Frames.goAway())
+            #expect(await peer.frame() == nil)
+            #expect(client.usableConnection() == nil)
+        }
+    }
+
     @Test func `stops at once, whatever it is at`() async throws {
         try await Stage.run { stage in
             var configuration = PolicyClient.Configuration.patient

@@ -96,7 +96,10 @@ actor Stage {
         let client = PolicyClient(
             try paths.map(PolicyClient.Endpoint.init), configuration: configuration, loop: loop, logger: logger)
         self.client = client
-        for index in paths.indices { Task(executorPreference: loop) { await self.maintain(index) } }
+        for index in paths.indices {
+            Task(executorPreference: loop) { await self.maintain(index) }
+            Task(executorPreference: loop) { await self.serveLeaving(index) }
+        }
         return client
     }
 
@@ -104,6 +107,8 @@ actor Stage {
         await client?.maintain(index)
         endedMaintaining += 1
     }
+
+    private func serveLeaving(_ index: Int) async { await client?.serveLeaving(index) }
 }
 
 extension PolicyClient.Configuration {

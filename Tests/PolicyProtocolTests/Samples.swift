@@ -59,6 +59,7 @@ func encode(_ verdict: VerdictMessage, _ payload: Span<UInt8>, id: UInt32, to bu
         let (name, value) = (operation.name.bytes(in: payload), operation.value.bytes(in: payload))
         if operation.kind == .set { writer.setResponseHeader(name, value) } else { writer.removeResponseHeader(name) }
     }
+    if let query = verdict.query { writer.query(query.bytes(in: payload)) }
     if !verdict.body.isEmpty { writer.body(verdict.body.bytes(in: payload)) }
     try writer.finish()
 }

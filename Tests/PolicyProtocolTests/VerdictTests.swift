@@ -41,6 +41,18 @@ private let deny = field(0x81, [2]) + field(0x82, "token-missing") + field(0x86,
         #expect(code(allow + field(0x84, operation(1, "x-user-id", "u")) + field(0x85, operation(2, "server"))) == nil)
     }
 
+    @Test func `may give an allowed request another query, or none`() throws {
+        for query in ["", "a=b&c", "?", "a=%23"] {
+            let payload = allow + field(0x88, query)
+            let read = try VerdictMessage.parse(payload.span).query
+            #expect(read?.bytes(in: payload.span).text == query)
+        }
+        for query in ["a b", "a#b", "é", "a\r\nX: y", "\u{0}"] { #expect(code(allow + field(0x88, query)) == .fieldMalformed) }
+        #expect(code(allow + field(0x88, "a") + field(0x88, "a")) == .fieldRepeated)
+        #expect(code(deny + field(0x88, "a")) == .fieldMalformed)
+        #expect(try VerdictMessage.parse(allow.span).query == nil)
+    }
+
     @Test func `denies with 300 to 599 but 304`() {
         for status in [0, 100, 200, 204, 299, 304, 600, 65_535] { #expect(code(denial(status)) == .fieldMalformed) }
         for status in [300, 302, 401, 429, 503, 599] { #expect(code(denial(status)) == nil) }
