@@ -204,20 +204,10 @@ extension Int {
 
 extension Span where Element == UInt8 {
     /// The bytes as text, every invalid sequence replaced. For logs and messages, never for comparing.
-    public var text: String {
-        var units: [UInt8] = []
-        units.reserveCapacity(count)
-        for index in indices { units.append(self[index]) }
-        return String(decoding: units, as: UTF8.self)
-    }
+    public var text: String { unsafe withUnsafeBufferPointer { unsafe String(decoding: $0, as: UTF8.self) } }
 
     /// The bytes, copied.
-    public var array: [UInt8] {
-        var units: [UInt8] = []
-        units.reserveCapacity(count)
-        for index in indices { units.append(self[index]) }
-        return units
-    }
+    public var array: [UInt8] { unsafe withUnsafeBufferPointer { unsafe Array($0) } }
 
     /// Whether these bytes are exactly those of `text`.
     @inlinable public func equals(_ text: StaticString) -> Bool {

@@ -4,6 +4,8 @@ import CLinux
 public struct Signals: Sendable {
     public static let terminate = SIGTERM
     public static let interrupt = SIGINT
+    public static let hangUp = SIGHUP
+    public static let user1 = SIGUSR1
 
     private let taken: [Int32]
 

@@ -1,7 +1,7 @@
 import CLinux
 
 /// Where a socket is: an IP address and port, or the path of a Unix socket.
-public struct SocketAddress: Sendable, CustomStringConvertible {
+public struct SocketAddress: Sendable, Equatable, CustomStringConvertible {
     var storage: linux_address
     var length: socklen_t
 
@@ -44,6 +44,11 @@ public struct SocketAddress: Sendable, CustomStringConvertible {
     }
 
     var family: Int32 { Int32(storage.ss_family) }
+
+    public static func == (left: SocketAddress, right: SocketAddress) -> Bool {
+        var (one, other) = (left.storage, right.storage)
+        return unsafe left.length == right.length && memcmp(&one, &other, Int(left.length)) == 0
+    }
 
     /// The port, or 0 for a Unix socket.
     public var port: Int {

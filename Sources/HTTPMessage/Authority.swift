@@ -1,7 +1,7 @@
 /// Judges an authority without userinfo, as `Host` carries it (RFC 9110 §7.2, RFC 3986 §3.2).
-enum Authority {
+public enum Authority {
     /// Whether `bytes` are `host [ ":" port ]`, the host not empty.
-    static func isValid(_ bytes: Span<UInt8>) -> Bool {
+    public static func isValid(_ bytes: Span<UInt8>) -> Bool {
         guard bytes.count > 0 else { return false }
         let hostEnd = bytes[0] == UInt8(ascii: "[") ? endOfLiteral(bytes) : endOfName(bytes)
         guard let hostEnd, hostEnd > 0 else { return false }

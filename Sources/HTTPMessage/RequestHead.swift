@@ -6,7 +6,8 @@ public enum Method: Sendable, Equatable {
     /// Whether a request may be sent again when nobody knows whether it was carried out (RFC 9110 §9.2.2).
     public var isIdempotent: Bool { self != .other && self != .connect }
 
-    static func of(_ name: Span<UInt8>) -> Method {
+    /// The method of this name, which is told from others by its case too.
+    public static func of(_ name: Span<UInt8>) -> Method {
         switch name.count {
         case 3: name.equals("GET") ? .get : name.equals("PUT") ? .put : .other
         case 4: name.equals("HEAD") ? .head : .other

@@ -14,27 +14,38 @@ public struct RequestTarget: Sendable, Equatable {
 
     public var path: ByteRange { ByteRange(range.start..<range.start + pathByteCount) }
 
-    /// Judges the target of `head`, and decodes escapes of unreserved characters in the path (RFC 3986 §6.2.2.2) in place.
+    /// Judges the target of `head`, as ``normalize(_:method:host:in:)`` does.
+    ///
+    /// - Parameter buffer: the bytes that `head` was parsed from, at their place.
+    public static func normalize(_ head: RequestHead, in buffer: ByteBuffer) throws(MessageRefusal) -> RequestTarget {
+        try normalize(head.target, method: head.method, host: head.host, in: buffer)
+    }
+
+    /// Judges a target, and decodes escapes of unreserved characters in the path (RFC 3986 §6.2.2.2) in place.
     ///
     /// Accepted are a path with or without a query; the absolute form where its authority is `Host` (RFC 9112 §3.2.2); `*` with
     /// OPTIONS. The query is left as it is.
     ///
-    /// - Parameter buffer: the bytes that `head` was parsed from, at their place.
+    /// - Parameters:
+    ///   - range: where the target stands in `buffer`: at least one byte, with no blank and no control character.
+    ///   - host: where the value of `Host` stands in `buffer`.
     /// - Throws: 400, or 405 for CONNECT.
-    public static func normalize(_ head: RequestHead, in buffer: ByteBuffer) throws(MessageRefusal) -> RequestTarget {
-        guard head.method != .connect else { throw MessageRefusal(405, "CONNECT is not supported.") }
+    public static func normalize(
+        _ range: ByteRange, method: Method, host: ByteRange, in buffer: ByteBuffer
+    ) throws(MessageRefusal) -> RequestTarget {
+        guard method != .connect else { throw MessageRefusal(405, "CONNECT is not supported.") }
         let bytes = buffer.bytes
-        let target = head.target.bytes(in: bytes)
+        let target = range.bytes(in: bytes)
         if target.equals("*") {
-            guard head.method == .options else { throw MessageRefusal("The target * goes with OPTIONS only.") }
-            return RequestTarget(range: head.target, pathByteCount: 1, hasEncodedSlash: false)
+            guard method == .options else { throw MessageRefusal("The target * goes with OPTIONS only.") }
+            return RequestTarget(range: range, pathByteCount: 1, hasEncodedSlash: false)
         }
-        guard target[0] != UInt8(ascii: "/") else { return try normalizePath(from: head.target.start, to: head.target.end, in: buffer) }
-        let start = head.target.start + (try authorityEnd(target, host: head.host.bytes(in: bytes)))
-        guard start < head.target.end, buffer[start] == UInt8(ascii: "/") else {
-            return try rootedTarget(from: start, to: head.target.end, in: buffer)
+        guard target[0] != UInt8(ascii: "/") else { return try normalizePath(from: range.start, to: range.end, in: buffer) }
+        let start = range.start + (try authorityEnd(target, host: host.bytes(in: bytes)))
+        guard start < range.end, buffer[start] == UInt8(ascii: "/") else {
+            return try rootedTarget(from: start, to: range.end, in: buffer)
         }
-        return try normalizePath(from: start, to: head.target.end, in: buffer)
+        return try normalizePath(from: start, to: range.end, in: buffer)
     }
 
     /// Where the authority of an absolute form ends.

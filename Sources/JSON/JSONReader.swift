@@ -38,6 +38,12 @@ struct JSONReader {
         while let byte = peek(bytes), byte == 0x20 || byte == 0x09 || byte == 0x0a || byte == 0x0d { offset += 1 }
     }
 
+    /// Nil where the bytes are not UTF-8.
+    func text(_ bytes: Span<UInt8>) -> String? {
+        guard let valid = try? UTF8Span(validating: bytes) else { return nil }
+        return String(copying: valid)
+    }
+
     mutating func value(_ bytes: Span<UInt8>) throws(JSONError) -> JSONValue {
         skipSpace(bytes)
         switch peek(bytes) {
@@ -75,8 +81,7 @@ struct JSONReader {
             skipSpace(bytes)
             guard peek(bytes) == UInt8(ascii: "\"") else { throw refusal("a member's name should be here") }
             let name = try string(bytes)
-            // Compared by their bytes: String's equality would fold names that differ only in Unicode normalisation.
-            guard names.insert(Array(name.utf8)).inserted else { throw refusal("the member \(name.debugDescription) appears twice") }
+            guard isNew(name, among: members, &names) else { throw refusal("the member \(name.debugDescription) appears twice") }
             skipSpace(bytes)
             guard peek(bytes) == UInt8(ascii: ":") else { throw refusal("a colon should be here") }
             offset += 1
@@ -90,6 +95,18 @@ struct JSONReader {
             default: throw refusal("a comma or } should be here")
             }
         }
+    }
+
+    /// Whether no member has this name. Compared by their bytes: String's equality would fold names that differ only in Unicode
+    /// normalisation.
+    ///
+    /// - Parameter names: filled once there are so many that to look at each would cost the square of their number.
+    private func isNew(
+        _ name: String, among members: [(name: String, value: JSONValue)], _ names: inout Set<[UInt8]>
+    ) -> Bool {
+        guard members.count >= 16 else { return !members.contains { $0.name.hasSameBytes(as: name) } }
+        if names.isEmpty { for member in members { names.insert(Array(member.name.utf8)) } }
+        return names.insert(Array(name.utf8)).inserted
     }
 
     private mutating func array(_ bytes: Span<UInt8>) throws(JSONError) -> [JSONValue] {
@@ -139,8 +156,7 @@ struct JSONReader {
             if let sign = peek(bytes), sign == UInt8(ascii: "+") || sign == UInt8(ascii: "-") { offset += 1 }
             try digits(bytes)
         }
-        var text = ""
-        for index in start..<offset { text.unicodeScalars.append(Unicode.Scalar(bytes[index])) }
+        guard let text = text(bytes.extracting(start..<offset)) else { throw refusal("a number cannot be spelled so") }
         return JSONNumber(text: text)
     }
 

@@ -2,7 +2,18 @@ extension JSONReader {
     /// Reads a string with its quotes (RFC 8259 §7).
     mutating func string(_ bytes: Span<UInt8>) throws(JSONError) -> String {
         offset += 1
+        let start = offset
+        while let byte = peek(bytes), byte >= 0x20, byte != UInt8(ascii: "\\") {
+            if byte == UInt8(ascii: "\"") {
+                guard let text = text(bytes.extracting(start..<offset)) else { throw refusal("the string is not UTF-8") }
+                offset += 1
+                return text
+            }
+            offset += 1
+        }
+        // One with an escape can't be had in one piece.
         var units: [UInt8] = []
+        offset = start
         while let byte = peek(bytes) {
             switch byte {
             case UInt8(ascii: "\""):

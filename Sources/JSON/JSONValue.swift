@@ -1,3 +1,5 @@
+import Bytes
+
 /// A JSON value (RFC 8259). Numbers keep their digits, objects keep their order.
 public indirect enum JSONValue: Sendable, Equatable {
     case null
@@ -33,7 +35,10 @@ public struct JSONNumber: Sendable, Equatable {
     public var integer: Int64? { Int64(text) }
 
     /// The nearest floating-point value; nil where that is infinite.
-    public var double: Double? { Double(text).flatMap { $0.isFinite ? $0 : nil } }
+    public var double: Double? {
+        if let integer { return Double(integer) }
+        return Double(text).flatMap { $0.isFinite ? $0 : nil }
+    }
 }
 
 /// The members of an object, in the order in which they were written. No name appears twice.
@@ -44,9 +49,17 @@ public struct JSONObject: Sendable, Equatable {
 
     /// The value of the member whose name has exactly these bytes: String's equality would take `\u212A` (the Kelvin sign)
     /// for `K`.
-    public subscript(name: String) -> JSONValue? { members.first { $0.name.utf8.elementsEqual(name.utf8) }?.value }
+    public subscript(name: String) -> JSONValue? { members.first { $0.name.hasSameBytes(as: name) }?.value }
 
     public static func == (left: JSONObject, right: JSONObject) -> Bool {
         left.members.count == right.members.count && zip(left.members, right.members).allSatisfy { $0 == $1 }
+    }
+}
+
+extension String {
+    /// String's own equality is true for more than the same bytes.
+    func hasSameBytes(as other: String) -> Bool {
+        guard utf8.count == other.utf8.count else { return false }
+        return utf8Span.span.equals(other.utf8Span.span)
     }
 }

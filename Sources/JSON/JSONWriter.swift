@@ -46,6 +46,12 @@ extension ByteBuffer {
     /// result is JSON whatever a client sent.
     public func append(jsonString units: Span<UInt8>) {
         append(UInt8(ascii: "\""))
+        append(jsonCharacters: units)
+        append(UInt8(ascii: "\""))
+    }
+
+    /// Appends what stands between the quotes of ``append(jsonString:)-(Span<UInt8>)``.
+    public func append(jsonCharacters units: Span<UInt8>) {
         var index = 0
         while index < units.count {
             let unit = units[index]
@@ -63,7 +69,6 @@ extension ByteBuffer {
             append(jsonASCII: unit)
             index += 1
         }
-        append(UInt8(ascii: "\""))
     }
 
     private func append(jsonASCII unit: UInt8) {

@@ -17,6 +17,9 @@ public struct FieldRange: Sendable, Equatable {
 
     @inlinable public var isEmpty: Bool { length == 0 }
 
+    /// Where in the payload.
+    @inlinable public var range: Range<Int> { Int(offset)..<Int(offset) &+ Int(length) }
+
     /// The bytes themselves.
     ///
     /// - Parameter payload: the bytes that were parsed. Traps where they are shorter than those.

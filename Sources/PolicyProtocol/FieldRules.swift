@@ -80,7 +80,8 @@ public enum FieldRules {
         }
     }
 
-    static func isToken(_ bytes: Span<UInt8>) -> Bool {
+    /// Whether `bytes` are a token (RFC 9110 §5.6.2).
+    public static func isToken(_ bytes: Span<UInt8>) -> Bool {
         guard bytes.count > 0 else { return false }
         for index in bytes.indices {
             let byte = bytes[index]

@@ -81,6 +81,13 @@ public struct VerdictWriter: ~Copyable {
         if isBegun { frame.buffer.append(decimal: number) }
     }
 
+    /// Replaces every field `name` of the response by one whose value, of `byteCount` bytes, `append` appends.
+    public mutating func setResponseHeader(_ name: Span<UInt8>, byteCount: Int, _ append: (ByteBuffer) -> Void) {
+        let isBegun = frame.beginHeader(
+            VerdictTag.responseOperation, prefix: HeaderOperation.Kind.set.rawValue, name: name, valueCount: byteCount)
+        if isBegun { append(frame.buffer) }
+    }
+
     /// Takes every field `name` out of the response.
     public mutating func removeResponseHeader(_ name: Span<UInt8>) {
         remove(VerdictTag.responseOperation, name)

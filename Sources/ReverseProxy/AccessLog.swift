@@ -4,60 +4,32 @@ import HTTPMessage
 import JSON
 import PolicyProtocol
 
-/// One worker's access log: composes a line an exchange, collects the lines, and hands them to the ``LogWriter`` in batches.
+/// One worker's access log: a line an exchange.
 final class AccessLog {
-    private static let flushBytes = 16 * 1024
-    private static let maximumDelayMilliseconds: Int64 = 50
-
-    private let writer: LogWriter
     private let format: LogFormat
-    private let buffer = ByteBuffer(capacity: 2 * flushBytes)
-    private var lineCount = 0
-    private let waiter: Waiter
+    private let lines: LogBatch
     private let loop: EventLoop
-    private var isOver = false
 
     init(_ writer: LogWriter, format: LogFormat, loop: EventLoop) {
-        self.writer = writer
         self.format = format
         self.loop = loop
-        waiter = Waiter(loop: loop)
+        lines = LogBatch(writer, loop: loop)
     }
 
     func write(_ exchange: Exchange) {
         guard format != .off else { return }
-        if lineCount == 0 { waiter.setDeadline(afterMilliseconds: Self.maximumDelayMilliseconds) }
         let start = exchange.record.startNanoseconds
         let microseconds = start == 0 ? 0 : Int((Clock.monotonicNanoseconds() - start) / 1000)
         let line = AccessLine(exchange: exchange, microseconds: microseconds, unixMilliseconds: loop.nowUnixMilliseconds)
-        if format == .json { line.appendJSON(to: buffer) } else { line.appendText(to: buffer) }
-        buffer.append("\n")
-        lineCount += 1
-        if buffer.count >= Self.flushBytes { flush() }
-    }
-
-    private func flush() {
-        guard lineCount > 0 else { return }
-        let buffer = self.buffer
-        writer.write(buffer.bytes, lineCount: lineCount)
-        buffer.clear()
-        lineCount = 0
-        waiter.clearDeadline()
+        lines.appendLine { buffer in
+            if format == .json { line.appendJSON(to: buffer) } else { line.appendText(to: buffer) }
+        }
     }
 
     /// Hands over what has waited long enough, until ``stop()``. A task of the worker.
-    func flushRegularly() async {
-        while !isOver {
-            while !waiter.isDue, !isOver { await waiter.park() }
-            flush()
-        }
-        flush()
-    }
+    func flushRegularly() async { await lines.flushRegularly() }
 
-    func stop() {
-        isOver = true
-        waiter.wake()
-    }
+    func stop() { lines.stop() }
 }
 
 /// One line of the access log.
@@ -92,7 +64,7 @@ private struct AccessLine {
         let record = exchange.record
         let (method, path) = (record.method, record.path)
         buffer.append("{\"time\":\"")
-        HTTPDate.append(iso8601: unixMilliseconds, to: buffer)
+        buffer.append(Timestamp(unixMilliseconds: unixMilliseconds))
         buffer.append("\",\"level\":\"")
         buffer.append(record.status == 0 || record.status >= 500 ? "error" : record.status >= 400 ? "warning" : "info")
         buffer.append("\",\"method\":")

@@ -12,7 +12,7 @@ extension Exchange {
         record.reason = .health
         let body = upstreamOutput   // free while nothing is forwarded
         body.append("{\"gateway\":\"ok\",\"timestamp\":\"")
-        HTTPDate.append(iso8601: worker.loop.nowUnixMilliseconds, to: body)
+        body.append(Timestamp(unixMilliseconds: worker.loop.nowUnixMilliseconds))
         body.append("\"}")
         return await answer(200, client)
     }

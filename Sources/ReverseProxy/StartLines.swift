@@ -18,7 +18,7 @@ enum StartLines {
     static func append(_ message: String, level: StaticString, as format: LogFormat, to lines: ByteBuffer) {
         guard format == .json else { return lines.append(utf8: "[GATEWAY] \(message)\n") }
         lines.append("{\"time\":\"")
-        HTTPDate.append(iso8601: Clock.unixMilliseconds(), to: lines)
+        lines.append(Timestamp(unixMilliseconds: Clock.unixMilliseconds()))
         lines.append("\",\"level\":\"")
         lines.append(level)
         lines.append("\",\"message\":")

@@ -4,21 +4,36 @@ public struct Entry {
     public let key: String
     private let member: Element.Member
     private let reader: SettingsReader
+    /// Where it stands, with a star for each key that is the operator's own.
+    private let pattern: String
     private let adopt: (Section) -> Void
 
-    init(_ member: Element.Member, reader: SettingsReader, adopt: @escaping (Section) -> Void) {
+    init(_ member: Element.Member, reader: SettingsReader, pattern: String, adopt: @escaping (Section) -> Void) {
         key = member.key
         self.member = member
         self.reader = reader
+        self.pattern = pattern
         self.adopt = adopt
     }
+
+    /// Where it stands: `cases.yaml:3`.
+    public var place: String { reader.name(ofLine: member.line) }
 
     /// The options of the entry; nil where it is none but a value.
     public var section: Section? {
         guard case .map(let members) = member.value.content else { return nil }
-        let section = Section(members, path: Scalar.quote(key), place: .line(member.line), reader: reader, isFixed: false)
+        let section = Section(members, path: Scalar.quote(key), place: .line(member.line), reader: reader, pattern: pattern)
         adopt(section)
         return section
+    }
+
+    /// The options of an entry that has to be a map of them. Nil where it is none, which is then reported.
+    ///
+    /// - Parameter accepted: completes "accepted is …".
+    public func options(accepted: String) -> Section? {
+        if let section { return section }
+        reader.report(member.value, "\(Scalar.quote(key)) is \(reader.summary(member.value))", accepted: accepted)
+        return nil
     }
 
     /// The value of an entry that is no map of options. Nil where it is wrong, which is then reported.

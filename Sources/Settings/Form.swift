@@ -62,6 +62,25 @@ extension Form where Value == String {
         Form(accepted: "a text on one line, not empty") { isLine($0) ? $0 : nil }
     }
 
+    /// Any text.
+    public static var text: Form { Form(accepted: "a text") { $0 } }
+
+    /// What an operator calls something: it stands in logs, metrics and keys.
+    public static var name: Form {
+        Form(accepted: "1 to 64 letters, digits, _, - and dots") { text in
+            (1...64).contains(text.utf8.count) && text.utf8.allSatisfy(isNameByte) ? text : nil
+        }
+    }
+
+    private static func isNameByte(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
+            UInt8(ascii: "_"), UInt8(ascii: "-"), UInt8(ascii: "."):
+            true
+        default: false
+        }
+    }
+
     /// A text, not empty, that messages don't repeat.
     public static var secret: Form {
         Form(accepted: "a text, not empty", concealing: { _ in "…" }) { $0.isEmpty ? nil : $0 }

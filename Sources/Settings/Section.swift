@@ -7,17 +7,17 @@ public final class Section {
     private unowned let reader: SettingsReader
     private let members: [Element.Member]
     private let place: Place
-    /// Whether the keys on the way here are the program's own.
-    private let isFixed: Bool
+    /// ``path`` with a star for each key that is the operator's own; nil where all are the program's.
+    private let pattern: String?
     private var known: [String] = []
     private var sections: [(key: String, section: Section)] = []
 
-    init(_ members: [Element.Member], path: String, place: Place, reader: SettingsReader, isFixed: Bool) {
+    init(_ members: [Element.Member], path: String, place: Place, reader: SettingsReader, pattern: String?) {
         self.members = members
         self.path = path
         self.place = place
         self.reader = reader
-        self.isFixed = isFixed
+        self.pattern = pattern
     }
 
     // MARK: Values
@@ -124,7 +124,7 @@ public final class Section {
             }
         }
         let section = Section(
-            members, path: name(key), place: .line(member?.line ?? 0), reader: reader, isFixed: isFixed)
+            members, path: name(key), place: .line(member?.line ?? 0), reader: reader, pattern: pattern.map { "\($0).\(key)" })
         sections.append((key, section))
         return section
     }
@@ -140,7 +140,30 @@ public final class Section {
             return nil
         }
         return members.map { member in
-            Entry(member, reader: reader) { self.sections.append(("\(key).\(member.key)", $0)) }
+            Entry(member, reader: reader, pattern: (pattern.map { $0 + "." } ?? pathPrefix) + key + ".*") { self.sections.append(("\(key).\(member.key)", $0)) }
+        }
+    }
+
+    /// What stands below `key`, whatever it is; nil where it is not given.
+    public func tree(_ key: String) -> Tree? { member(key).map { Tree($0.value) } }
+
+    /// The members of a map below `key` whose keys are the operator's own choice. Nil where the option is not given, null or wrong.
+    ///
+    /// - Parameter accepted: completes "accepted is …" where no map stands there.
+    public func members(_ key: String, accepted: String) -> [(key: String, value: Tree)]? {
+        guard let member = member(key), !member.value.isNull else { return nil }
+        guard case .map(let members) = Tree(member.value) else {
+            reader.report(member.value, "\(name(key)) is \(reader.summary(member.value))", accepted: accepted)
+            return nil
+        }
+        return members
+    }
+
+    /// The entries of a map whose keys are all the operator's own choice, in the order of the file.
+    public var allEntries: [Entry] {
+        members.map { member in
+            if !known.contains(member.key) { known.append(member.key) }
+            return Entry(member, reader: reader, pattern: (pattern.map { $0 + "." } ?? pathPrefix) + "*") { self.sections.append((member.key, $0)) }
         }
     }
 
@@ -150,6 +173,24 @@ public final class Section {
     public func report(_ key: String, _ found: String, accepted: String?) {
         let line = members.first { $0.key == key }.map { Place.line($0.line) }
         reader.report(line ?? place, "\(name(key)) \(found)", accepted: accepted)
+    }
+
+    /// Reports a mistake of the section as a whole.
+    public func report(_ found: String, accepted: String?) {
+        reader.report(place, path.isEmpty ? found : "\(path) \(found)", accepted: accepted)
+    }
+
+    /// What `body` makes of options that were read. Nil where it throws, which is then reported as a mistake of `key` or, without
+    /// it, of the section: the error says what was found and what is accepted.
+    public func attempt<Value, Failure: Error & CustomStringConvertible>(
+        _ key: String? = nil, _ body: () throws(Failure) -> Value
+    ) -> Value? {
+        do throws(Failure) {
+            return try body()
+        } catch {
+            if let key { report(key, "can't be used: \(error)", accepted: nil) } else { report("can't be used: \(error)", accepted: nil) }
+            return nil
+        }
     }
 
     /// Whether the option stands in the file and is not null.
@@ -165,13 +206,20 @@ public final class Section {
         for (_, section) in sections { section.reportUnknownKeys() }
     }
 
-    private func name(_ key: String) -> String { path.isEmpty ? key : "\(path).\(key)" }
+    private func name(_ key: String) -> String { pathPrefix + key }
+
+    private var pathPrefix: String { path.isEmpty ? "" : path + "." }
 
     private func member(_ key: String, isSection: Bool = false) -> Element.Member? {
         let member = members.first { $0.key == key }
         if !known.contains(key) {
             known.append(key)
-            if member == nil, isFixed, !isSection { reader.note(absent: name(key)) }
+            guard !isSection else { return member }
+            if let pattern {
+                reader.note("\(pattern).\(key)", isGiven: member != nil)
+            } else if member == nil {
+                reader.note(absent: name(key))
+            }
         }
         return member
     }

@@ -6,6 +6,13 @@ public final class SettingsReader {
     /// operator's own are not among them.
     public private(set) var absentOptions: [String] = []
 
+    /// The options below keys of the operator's own that have been asked for and stand in none of the entries, with a star for
+    /// such a key: `limits.*.count`. In the order of the alphabet.
+    public var absentEntryOptions: [String] { entryOptions.filter { !$0.value }.keys.sorted() }
+
+    /// Whether such an option stands in one of the entries at least.
+    private var entryOptions: [String: Bool] = [:]
+
     /// The process's own, as it was given.
     public let environment: [String: String]
 
@@ -28,7 +35,7 @@ public final class SettingsReader {
     /// The outermost map of the file; empty where there is no file.
     public private(set) lazy var root = {
         guard case .map(let members) = document.content else { preconditionFailure("a document's root is a map") }
-        return Section(members, path: "", place: .line(1), reader: self, isFixed: true)
+        return Section(members, path: "", place: .line(1), reader: self, pattern: nil)
     }()
 
     /// The value of an environment variable; nil where it is unset or empty.
@@ -53,9 +60,15 @@ public final class SettingsReader {
 
     func note(absent option: String) { absentOptions.append(option) }
 
+    func name(ofLine line: Int) -> String { "\(file):\(line)" }
+
+    func note(_ entryOption: String, isGiven: Bool) {
+        entryOptions[entryOption] = entryOptions[entryOption] == true || isGiven
+    }
+
     func report(_ place: Place, _ found: String, accepted: String?) {
         switch place {
-        case .line(let line): mistakes.append((line, Mistake(place: "\(file):\(line)", found: found, accepted: accepted)))
+        case .line(let line): mistakes.append((line, Mistake(place: name(ofLine: line), found: found, accepted: accepted)))
         case .variable(let name): mistakes.append((.max, Mistake(place: name, found: found, accepted: accepted)))
         }
     }

@@ -125,6 +125,20 @@ struct SettingsReaderTests {
         #expect(settings.absentOptions == ["a", "s.b"])
     }
 
+    @Test func `an option below a key of the operator's own is absent where no entry has it`() {
+        let text = "limits: { a: { count: 1, plans: { gold: { count: 2 } } }, b: { window: 1 } }"
+        let settings = SettingsReader(text: text, file: "", environment: [:])
+        var number = 0
+        for entry in settings.root.entries("limits", accepted: "") ?? [] {
+            guard let section = entry.section else { continue }
+            for key in ["count", "window", "burst"] { section.read(key, .integer(0...9), into: &number) }
+            section.section("shown").read("as", .integer(0...9), into: &number)
+            for plan in section.entries("plans", accepted: "") ?? [] { plan.section?.read("burst", .integer(0...9), into: &number) }
+        }
+        #expect(settings.absentEntryOptions == ["limits.*.burst", "limits.*.plans.*.burst", "limits.*.shown.as"])
+        #expect(settings.absentOptions == [])
+    }
+
     @Test func `a file that is not there is a mistake with its name`() {
         let error = #expect(throws: InvalidConfiguration.self) { try ConfigurationFile.text("/nonexistent/f.yaml") }
         #expect(error?.description == "/nonexistent/f.yaml: cannot be read: No such file or directory")

@@ -128,6 +128,9 @@ static inline int64_t linux_raise_descriptor_limit(void) {
     return limit.rlim_cur > 1000000000 ? 1000000000 : (int64_t)limit.rlim_cur;
 }
 static inline long linux_write(int fd, const void *bytes, size_t count) { return linux_result(write(fd, bytes, count)); }
+static inline int linux_open_log(const char *path) {
+    return (int)linux_result(open(path, O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640));
+}
 static inline int linux_open_lock(const char *path) {
     return (int)linux_result(open(path, O_CREAT | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600));
 }
