@@ -4,25 +4,32 @@ public enum Base64URL {
     /// one value has one spelling. Nil for anything else.
     public static func decode(_ text: Span<UInt8>) -> [UInt8]? {
         guard text.count % 4 != 1 else { return nil }
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(text.count * 3 / 4)
-        var bits: UInt32 = 0
-        var bitCount = 0
-        for index in text.indices {
-            guard let value = value(of: text[index]) else { return nil }
-            bits = bits << 6 | UInt32(value)
-            bitCount += 6
-            if bitCount >= 8 {
-                bitCount -= 8
-                bytes.append(UInt8(truncatingIfNeeded: bits >> UInt32(bitCount)))
-                bits &= 1 << UInt32(bitCount) - 1
+        let values = values
+        var isValid = true
+        let bytes = [UInt8](capacity: text.count * 3 / 4) { output in
+            var index = 0
+            while index &+ 4 <= text.count {
+                let (a, b) = (values[Int(text[index])], values[Int(text[index &+ 1])])
+                let (c, d) = (values[Int(text[index &+ 2])], values[Int(text[index &+ 3])])
+                guard a | b | c | d < 64 else { return isValid = false }
+                output.append(a << 2 | b >> 4)
+                output.append(b << 4 | c >> 2)
+                output.append(c << 6 | d)
+                index &+= 4
             }
+            guard index < text.count else { return }
+            // Two characters for one byte, or three for two.
+            let (a, b) = (values[Int(text[index])], values[Int(text[index + 1])])
+            let c = index + 2 < text.count ? values[Int(text[index + 2])] : 0
+            let isShort = index + 2 == text.count
+            guard a | b | c < 64, (isShort ? b & 0x0f : c & 0x03) == 0 else { return isValid = false }
+            output.append(a << 2 | b >> 4)
+            if !isShort { output.append(b << 4 | c >> 2) }
         }
-        return bits == 0 ? bytes : nil
+        return isValid ? bytes : nil
     }
 
     public static func encode(_ bytes: [UInt8]) -> String {
-        let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
         var text: [UInt8] = []
         var bits: UInt32 = 0
         var bitCount = 0
@@ -39,14 +46,10 @@ public enum Base64URL {
         return String(decoding: text, as: UTF8.self)
     }
 
-    private static func value(of character: UInt8) -> UInt8? {
-        switch character {
-        case UInt8(ascii: "A")...UInt8(ascii: "Z"): character - UInt8(ascii: "A")
-        case UInt8(ascii: "a")...UInt8(ascii: "z"): character - UInt8(ascii: "a") + 26
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): character - UInt8(ascii: "0") + 52
-        case UInt8(ascii: "-"): 62
-        case UInt8(ascii: "_"): 63
-        default: nil
-        }
+    private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
+
+    /// What each character stands for; 64 for those that stand for nothing.
+    private static let values: [UInt8] = (UInt8.min...UInt8.max).map { character in
+        UInt8(alphabet.firstIndex(of: character) ?? 64)
     }
 }

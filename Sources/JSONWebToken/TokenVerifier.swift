@@ -1,121 +1,129 @@
 import JSON
 
-/// Why a token is refused. The texts are stable: logs and metrics carry them.
-public enum TokenRefusal: String, Sendable, Error {
-    /// No compact JWS, no base64url, no JSON object, a claim of the wrong type, or too large.
-    case malformed
-    /// The header names another algorithm than the key's (RFC 8725 §3.1); `none` among them.
-    case algorithmNotAllowed = "algorithm-not-allowed"
-    /// The header demands an extension (`crit`, or `b64` of RFC 7797); none is understood here.
-    case extensionUnknown = "extension-unknown"
-    case signatureInvalid = "signature-invalid"
-    case expired
-    case notYetValid = "not-yet-valid"
-}
-
-/// A token whose signature and times hold.
+/// A token whose signature and claims hold.
 public struct VerifiedToken: Sendable {
     public let claims: JSONObject
-    /// Unix seconds, from `exp`; the token is good before this moment only. Infinite without `exp`.
+    /// The claims' JSON text, as it was signed.
+    public let payload: [UInt8]
+    /// Unix seconds, leeway included: the token is good before this moment only. Infinite where nothing ends it.
     public let expiresAt: Double
+    /// Which of the verifier's issuers it is from.
+    public let issuerIndex: Int
 }
 
-/// Verifies compact JWTs (RFC 7519, RFC 7515 §3.1) with one key. Belongs to one worker.
+/// Verifies compact JWTs (RFC 7519, RFC 7515 §3.1) of the issuers that it was made with. Belongs to one worker.
 ///
-/// Nothing of the payload is read before the signature has been checked. The header has to be: it is kept with its verdict,
-/// as few different ones exist, so that a flood of forged tokens costs one HMAC each and never a JSON text.
+/// Of the payload nothing is believed before the signature has been checked, and nothing is used but `iss`, where several
+/// issuers must be told apart. The header has to be read: it is kept with its verdict, so that a flood of forged tokens costs
+/// one signature check each and never more than a good one.
 public final class TokenVerifier {
     /// The longest token that is looked at, in bytes.
     public static let maximumTokenBytes = 65_536
-    private static let maximumKnownHeaders = 64
-    /// The longest header segment that is looked at. It is read before the signature is checked, so anybody can have it read.
-    private static let maximumHeaderBytes = 1024
+    /// How many keys may be tried for one token, where it does not name one, or several have the name.
+    static let maximumChecks = 4
 
-    private let context: HMACContext
-    private let leewaySeconds: Double
-    private var knownHeaders: [[UInt8]: TokenRefusal?] = [:]
+    private let issuers: [TrustedIssuer]
+    /// The keys of each issuer; nil where they have not been had.
+    private let keyrings: [[KeyInUse]?]
+    private var headers = KnownHeaders()
 
-    /// - Parameter leewaySeconds: by how much the clocks of issuer and verifier may differ.
-    public init(key: HMACKey, leewaySeconds: Int = 0) {
-        context = HMACContext(key)
-        self.leewaySeconds = Double(leewaySeconds)
+    public init(_ issuers: [TrustedIssuer]) {
+        self.issuers = issuers
+        keyrings = issuers.enumerated().map { index, issuer in issuer.keys?.keys.map { KeyInUse($0, issuerIndex: index) } }
     }
 
     /// - Parameter now: Unix seconds.
     public func verify(_ token: Span<UInt8>, now: Double) throws(TokenRefusal) -> VerifiedToken {
         guard token.count <= Self.maximumTokenBytes, let dots = Self.dots(in: token) else { throw .malformed }
-        try checkHeader(token.extracting(0..<dots.first))
+        let header = try headers.header(token.extracting(0..<dots.first))
         guard let signature = Base64URL.decode(token.extracting(dots.second + 1..<token.count)) else { throw .malformed }
-        // The length too: a code that could not be made is empty, and must equal nothing.
-        guard signature.count == HMACKey.signatureBytes,
-            isEqualInConstantTime(signature, context.authenticate(token.extracting(0..<dots.second)))
-        else {
+        let segment = token.extracting(dots.first + 1..<dots.second)
+        // With one issuer the payload is not touched before the signature holds.
+        let unverified = issuers.count > 1 ? try Payload(segment) : nil
+        let candidates = try candidates(for: header, issuers: try trusted(unverified))
+        let signed = token.extracting(0..<dots.second)
+        guard let key = candidates.keys.first(where: { $0.holds(signature, over: signed, header.algorithm) }) else {
+            // The keys that are not there might include the right one.
+            if let index = candidates.unavailableIssuer { throw .keysUnavailable(issuerIndex: index) }
             throw .signatureInvalid
         }
-        guard let payload = Base64URL.decode(token.extracting(dots.first + 1..<dots.second)),
-            case .object(let claims)? = try? JSONValue.parse(payload.span)
-        else { throw .malformed }
-        return try checkTimes(claims, now: now)
+        let payload: Payload = if let unverified { unverified } else { try Payload(segment) }
+        let issuer = issuers[key.issuerIndex]
+        if let expected = issuer.issuer {
+            guard let name = payload.claims["iss"]?.string, name.utf8.elementsEqual(expected.utf8) else { throw .issuerUnknown }
+        }
+        let end = try issuer.requirements.check(payload.claims, type: header.type, now: now)
+        return VerifiedToken(claims: payload.claims, payload: payload.text, expiresAt: end, issuerIndex: key.issuerIndex)
+    }
+
+    private struct Payload {
+        let text: [UInt8]
+        let claims: JSONObject
+
+        init(_ segment: Span<UInt8>) throws(TokenRefusal) {
+            guard let text = Base64URL.decode(segment), case .object(let claims)? = try? JSONValue.parse(text.span) else {
+                throw .malformed
+            }
+            self.text = text
+            self.claims = claims
+        }
     }
 
     /// Where the two dots of a compact JWS stand; nil where there are not exactly two.
     private static func dots(in token: Span<UInt8>) -> (first: Int, second: Int)? {
-        var found: [Int] = []
+        var (first, second): (Int?, Int?)
         for index in token.indices where token[index] == UInt8(ascii: ".") {
-            found.append(index)
-            if found.count > 2 { return nil }
+            guard second == nil else { return nil }
+            (first, second) = first == nil ? (index, nil) : (first, index)
         }
-        return found.count == 2 ? (found[0], found[1]) : nil
+        guard let first, let second else { return nil }
+        return (first, second)
     }
 
-    private func checkHeader(_ segment: Span<UInt8>) throws(TokenRefusal) {
-        guard segment.count <= Self.maximumHeaderBytes else { throw .malformed }
-        var segmentBytes: [UInt8] = []
-        for index in segment.indices { segmentBytes.append(segment[index]) }
-        if let known = knownHeaders[segmentBytes] {
-            if let refusal = known { throw refusal }
-            return
+    /// The issuers that `iss` names, else those that take any; all, where the payload need not be read.
+    private func trusted(_ payload: Payload?) throws(TokenRefusal) -> [Int] {
+        guard let payload else { return Array(issuers.indices) }
+        let name = payload.claims["iss"]?.string
+        var found = issuers.indices.filter { index in
+            guard let name, let issuer = issuers[index].issuer else { return false }
+            return issuer.utf8.elementsEqual(name.utf8)
         }
-        let refusal = Self.refusal(ofHeader: segment)
-        // Forged headers may push the good one out; then it is read again, which costs no more than before it was known.
-        if knownHeaders.count >= Self.maximumKnownHeaders { knownHeaders.removeAll(keepingCapacity: true) }
-        knownHeaders[segmentBytes] = .some(refusal)
-        if let refusal { throw refusal }
+        if found.isEmpty { found = issuers.indices.filter { issuers[$0].issuer == nil } }
+        guard !found.isEmpty else { throw .issuerUnknown }
+        return found
     }
 
-    /// Keys that a header carries or points to (`jwk`, `jku`, `x5u`, `x5c`) are not looked at: no key comes from a token.
-    private static func refusal(ofHeader segment: Span<UInt8>) -> TokenRefusal? {
-        guard let text = Base64URL.decode(segment), case .object(let header)? = try? JSONValue.parse(text.span),
-            let algorithm = header["alg"]?.string
-        else { return .malformed }
-        if let type = header["typ"], type.string == nil { return .malformed }
-        guard algorithm == HMACKey.algorithm else { return .algorithmNotAllowed }
-        guard header["crit"] == nil, header["b64"] == nil else { return .extensionUnknown }
-        return nil
+    /// The keys to try, in their order.
+    private func candidates(
+        for header: TokenHeader, issuers indices: [Int]
+    ) throws(TokenRefusal) -> (keys: [KeyInUse], unavailableIssuer: Int?) {
+        var keys: [KeyInUse] = []
+        var unavailable: Int?
+        var withoutSuchKey: [Int] = []
+        for index in indices {
+            guard let keyring = keyrings[index] else {
+                unavailable = unavailable ?? index
+                continue
+            }
+            let isSet = issuers[index].keys?.isSet == true
+            var isNamed = false
+            for key in keyring where Self.isNamed(key.key, by: header.keyID, inSet: isSet) {
+                isNamed = true
+                if key.admits(header.algorithm), keys.count < Self.maximumChecks { keys.append(key) }
+            }
+            if !isNamed { withoutSuchKey.append(index) }
+        }
+        guard keys.isEmpty else { return (keys, unavailable) }
+        if let unavailable { throw .keysUnavailable(issuerIndex: unavailable) }
+        guard !indices.isEmpty else { throw .issuerUnknown }
+        // A key without a name beside them, a shared secret say, takes any `kid`, and then not the algorithm.
+        throw withoutSuchKey.isEmpty ? .algorithmNotAllowed : .keyUnknown(issuerIndices: withoutSuchKey)
     }
 
-    private func checkTimes(_ claims: JSONObject, now: Double) throws(TokenRefusal) -> VerifiedToken {
-        let expiresAt = try time("exp", in: claims) ?? .infinity
-        guard now < expiresAt + leewaySeconds else { throw .expired }
-        if let notBefore = try time("nbf", in: claims), notBefore > now + leewaySeconds { throw .notYetValid }
-        return VerifiedToken(claims: claims, expiresAt: expiresAt + leewaySeconds)
-    }
-
-    /// A NumericDate (RFC 7519 §2): any finite number.
-    private func time(_ name: String, in claims: JSONObject) throws(TokenRefusal) -> Double? {
-        guard let claim = claims[name] else { return nil }
-        guard let seconds = claim.number?.double else { throw .malformed }
-        return seconds
-    }
-}
-
-/// Signs tokens, for `gatehouse token` and for tests.
-public enum TokenSigner {
-    /// A compact JWT of `claims`, signed HS256.
-    public static func sign(_ claims: JSONObject, with key: HMACKey) -> String {
-        let header = JSONValue.object(JSONObject([("alg", .string(HMACKey.algorithm)), ("typ", .string("JWT"))]))
-        let signed = Base64URL.encode(header.serialized) + "." + Base64URL.encode(JSONValue.object(claims).serialized)
-        let signature = HMACContext(key).authenticate(Array(signed.utf8).span)
-        return signed + "." + Base64URL.encode(signature)
+    /// A token without a `kid` fits every key; a single key without one fits every token.
+    private static func isNamed(_ key: VerificationKey, by keyID: [UInt8]?, inSet isSet: Bool) -> Bool {
+        guard let keyID else { return true }
+        guard let id = key.id else { return !isSet }
+        return id.utf8.elementsEqual(keyID)
     }
 }

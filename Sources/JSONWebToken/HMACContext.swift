@@ -1,0 +1,43 @@
+import COpenSSL
+
+/// One worker's HMAC (RFC 7518 §3.2): the algorithm is fetched and the key set up once, since either costs more than a signature.
+@safe final class HMACContext {
+    private let context: OpaquePointer
+    private let byteCount: Int
+
+    /// - Parameter secret: at least one byte.
+    init(_ secret: [UInt8], _ digest: Digest) {
+        byteCount = digest.byteCount
+        let algorithm = unsafe EVP_MAC_fetch(nil, "HMAC", nil)
+        guard let context = unsafe EVP_MAC_CTX_new(algorithm) else { fatalError("OpenSSL has no HMAC") }
+        unsafe EVP_MAC_free(algorithm)
+        let parameters = OpenSSLParameters()
+        parameters.add(OSSL_MAC_PARAM_DIGEST, text: digest.rawValue)
+        guard unsafe parameters.withList({ unsafe EVP_MAC_init(context, secret, secret.count, $0) }) == 1 else {
+            fatalError("OpenSSL has no HMAC with \(digest.rawValue)")
+        }
+        unsafe self.context = context
+    }
+
+    deinit { unsafe EVP_MAC_CTX_free(context) }
+
+    /// The whole HMAC over `message`; empty where OpenSSL makes none.
+    func authenticate(_ message: Span<UInt8>) -> [UInt8] {
+        var length = 0
+        return unsafe [UInt8](unsafeUninitializedCapacity: byteCount) { room, count in
+            // A nil key starts over with the one that was set up.
+            let isDone = unsafe EVP_MAC_init(context, nil, 0, nil) == 1
+                && message.withUnsafeBufferPointer { unsafe EVP_MAC_update(context, $0.baseAddress, $0.count) } == 1
+                && EVP_MAC_final(context, room.baseAddress, &length, room.count) == 1
+            count = isDone ? length : 0
+        }
+    }
+
+    /// The length too must be right: a code that could not be made is empty, and must equal nothing.
+    func holds(_ signature: [UInt8], over message: Span<UInt8>) -> Bool {
+        let code = authenticate(message)
+        guard signature.count == byteCount, code.count == byteCount else { return false }
+        // In a time that does not tell where they differ.
+        return unsafe CRYPTO_memcmp(signature, code, byteCount) == 0
+    }
+}
