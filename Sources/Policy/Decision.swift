@@ -1,47 +1,134 @@
 /// What a request came to.
-public struct Decision: Sendable {
+public struct Decision {
     public let reason: Reason
+    /// The reason's text where it has one of its own: that of a failed condition.
+    private let ownReasonText: [UInt8]?
+    /// The rule that the request was judged by; nil where none matches.
+    public let rule: Rule?
     /// As whom the request is made; nil where that isn't known.
-    public let principal: Principal?
-    /// How the request stands to its limit; nil where it was not counted.
-    public let limit: LimitStatus?
+    public let known: KnownIdentity?
+    /// How the request stands to each limit that it was counted by.
+    public let standings: [Standing]
+    /// What is changed for this request alone, beside what ``PreparedRule`` says for all of the identity.
+    public let changes: RequestChanges
     /// The answer to the client; nil where the request is allowed.
     public let denial: Denial?
-    /// The hit that has to be given back, since a denied request is charged to nobody.
-    public let hitToGiveBack: CountedHit?
 
     init(
-        _ reason: Reason, principal: Principal? = nil, limit: LimitStatus? = nil, denial: Denial? = nil,
-        hitToGiveBack: CountedHit? = nil
+        _ reason: Reason, text: [UInt8]? = nil, rule: Rule? = nil, known: KnownIdentity? = nil, standings: [Standing] = [],
+        changes: RequestChanges = RequestChanges(), denial: Denial? = nil
     ) {
         self.reason = reason
-        self.principal = principal
-        self.limit = limit
+        ownReasonText = text
+        self.rule = rule
+        self.known = known
+        self.standings = standings
+        self.changes = changes
         self.denial = denial
-        self.hitToGiveBack = hitToGiveBack
+    }
+
+    /// The text of the reason: a failed condition has its own.
+    public var reasonText: [UInt8] { ownReasonText ?? reason.bytes }
+
+    /// What the rule makes of the identity; nil where the request was not judged so far.
+    public var prepared: PreparedRule? {
+        guard let rule, let known else { return nil }
+        return known.prepared(for: rule)
     }
 }
 
-/// Where a hit was counted.
-public struct CountedHit: Sendable, Equatable {
-    /// The number of its window.
-    public let window: Int64
-    /// Whether this process counted it by itself, since the shared store was lost.
-    public let isFallback: Bool
+extension Decision {
+    /// How a request stands to one limit.
+    public struct Standing: Sendable {
+        public let hit: Hit
+        /// Nil where nobody could count.
+        public let status: LimitStatus?
+        /// That of a hit which its limit admitted; nil for any other.
+        let receipt: HitReceipt?
+        var isToGiveBack = false
 
-    public init(window: Int64, isFallback: Bool) {
-        self.window = window
-        self.isFallback = isFallback
+        /// What is to be given back, since a denied request is charged to nobody; nil where nothing is.
+        public var toGiveBack: HitReceipt? { isToGiveBack ? receipt : nil }
+
+        /// Whether clients are told of it: the limit is in force, and was counted.
+        public var isTold: Bool { status != nil && !hit.limit.isShadow }
+
+        /// Whether the limit denies the request, or would if it were in force.
+        public var isOver: Bool { status.map { !$0.isAdmitted } ?? false }
+
+        var givenBack: Standing {
+            var standing = self
+            standing.isToGiveBack = true
+            return standing
+        }
+    }
+
+    /// Of the limits that are in force and were counted: the one that is closest to exhaustion.
+    public var closest: Standing? { closestIndex.map { standings[$0] } }
+
+    private var closestIndex: Int? {
+        guard standings.count > 1 else { return standings.first?.isTold == true ? 0 : nil }
+        var closest: Int?
+        for index in standings.indices where standings[index].isTold {
+            if let other = closest, let status = standings[index].status, let least = standings[other].status,
+                !status.isCloser(than: least)
+            { continue }
+            closest = index
+        }
+        return closest
+    }
+
+    /// That of ``closest``.
+    public var closestStatus: LimitStatus? { closestIndex.flatMap { standings[$0].status } }
+}
+
+extension LimitStatus {
+    /// Whether this one has to be waited for longer, or has less left of its limit.
+    fileprivate func isCloser(than other: LimitStatus) -> Bool {
+        if isAdmitted != other.isAdmitted { return !isAdmitted }
+        if !isAdmitted { return retryAtUnixMilliseconds > other.retryAtUnixMilliseconds }
+        // remaining / limit < other.remaining / other.limit, without a division.
+        let (left, right) = (remaining.multipliedFullWidth(by: other.limit), other.remaining.multipliedFullWidth(by: limit))
+        return (left.high, left.low) < (right.high, right.low)
     }
 }
 
-/// The answer to a request that is not let through. Its body is JSON.
-public struct Denial: Sendable {
+/// A header as it is set or, where there is no value, removed.
+public struct HeaderChange: Sendable, Equatable {
+    /// In lower case.
+    public let name: [UInt8]
+    public let value: [UInt8]?
+}
+
+/// The answer to a request that is not let through. A class, since most answers are made once and given often.
+public final class Denial: Sendable {
     /// The HTTP status.
     public let status: UInt16
+    public let contentType: [UInt8]
     public let body: [UInt8]
     /// The value of `WWW-Authenticate` (RFC 9110 §11.6.1).
-    public var challenge: [UInt8]?
+    public let challenge: [UInt8]?
     /// The value of `Retry-After` in seconds.
-    public var retryAfterSeconds: Int?
+    public let retryAfterSeconds: Int?
+    /// What else the answer's head says.
+    public let headers: [HeaderChange]
+
+    init(
+        status: UInt16, contentType: [UInt8], body: [UInt8], challenge: [UInt8]? = nil, retryAfterSeconds: Int?,
+        headers: [HeaderChange] = []
+    ) {
+        self.status = status
+        self.contentType = contentType
+        self.body = body
+        self.challenge = challenge
+        self.retryAfterSeconds = retryAfterSeconds
+        self.headers = headers
+    }
+}
+
+extension Decision.Standing {
+    /// When the limit begins anew, in whole seconds from now.
+    public func resetSeconds(nowUnixMilliseconds now: Int64) -> Int {
+        status.map { Int(max($0.resetUnixSeconds * 1000 - now + 999, 0) / 1000) } ?? 0
+    }
 }

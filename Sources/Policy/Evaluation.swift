@@ -1,101 +1,295 @@
-/// What became of a token.
-public enum TokenOutcome: Sendable {
-    case verified(Principal)
-    /// Refused, for one of the reasons that begin with `token`.
+/// What became of a credential.
+public enum AuthenticationOutcome {
+    case verified(KnownIdentity)
+    /// Refused, for a reason that tells why.
     case refused(Reason)
+    /// Nobody can say: the keys that it would be verified with are not there.
+    case keysUnavailable
 }
 
-/// What became of the attempt to count a request.
+/// What became of the attempt to count one hit.
 public enum HitOutcome: Sendable {
-    /// Counted: what the counts are with this hit, and where it went.
-    case counted(WindowCounts, CountedHit)
+    /// Counted, and judged by its ``Hit/quota`` at the moment that the receipt says. One that isn't admitted is to be given back
+    /// by whoever counted it.
+    case counted(LimitStatus, HitReceipt)
+    /// Not counted: it is known that nothing will be let through before this moment, in milliseconds since 1970.
+    case knownOver(untilUnixMilliseconds: Int64)
     /// The shared store was lost, and what happens then is the operator's choice.
     case uncounted(isAllowed: Bool)
 }
 
-/// The judgement of one request: authenticate, count, decide.
+/// What a request has to be counted by, all of it in one go.
+public struct Counting: Sendable {
+    public let hits: [Hit]
+    /// What has to be asked besides: whether this identity's token is revoked.
+    public let revocationOf: Identity?
+}
+
+/// The judgement of one request: find its rule, authenticate, check conditions, count, decide.
 ///
 /// A value that asks for one thing at a time and is told what came of it. It does no I/O and reads no clock, so that it can
-/// be kept while the answer to a question is under way, and tested without a socket.
-public struct Evaluation: Sendable {
+/// be kept while the answer to a question is under way, and tested without a socket. The request is lent with each call.
+public struct Evaluation {
     /// What the evaluation needs next.
-    public enum Action: Sendable {
-        /// The verdict on the token at this place of the `Authorization` field's value; go on with ``verified(_:)``.
-        case verify(Range<Int>)
-        /// One hit counted for this principal at ``nowUnixMilliseconds``; go on with ``counted(_:)``.
-        case count(Principal)
+    public enum Action {
+        /// The verdict on this credential; go on with ``authenticated(_:_:)``.
+        case authenticate(Credential)
+        /// Hits counted at ``nowUnixMilliseconds``; go on with ``counted(_:revocation:_:)``.
+        case count(Counting)
         case decided(Decision)
     }
 
     private enum Stage {
         case started
-        case verifying
-        case counting(Principal)
+        /// Counting by address, before anybody is authenticated.
+        case admitting
+        /// Asking whether there were too many failures.
+        case screening(Credential)
+        case authenticating
+        /// Counting a failure, after which the request is denied for this reason.
+        case failing(Reason)
+        case counting
         case decided
     }
 
     private let rules: PolicyRules
+    private let anonymous: KnownIdentity
     /// The moment at which the request is judged, in milliseconds since 1970.
     public let nowUnixMilliseconds: Int64
-    private var stage = Stage.started
+    private let trace: Trace?
 
-    public init(_ rules: PolicyRules, nowUnixMilliseconds: Int64) {
+    private var stage = Stage.started
+    private var rule: Rule?
+    private var isPreflight = false
+    private var known: KnownIdentity?
+    private var credential: PresentedCredential?
+    /// What is being counted.
+    private var hits: [Hit] = []
+    /// What was counted before, and let the request through.
+    private var passed: [Decision.Standing] = []
+
+    /// - Parameters:
+    ///   - anonymous: nobody, as whoever evaluates many requests keeps it.
+    ///   - trace: is told each step.
+    public init(
+        _ rules: PolicyRules, nowUnixMilliseconds: Int64, anonymous: KnownIdentity = KnownIdentity(.anonymous), trace: Trace? = nil
+    ) {
         self.rules = rules
         self.nowUnixMilliseconds = nowUnixMilliseconds
+        self.anonymous = anonymous
+        self.trace = trace
     }
 
-    public mutating func start(_ credentials: Credentials) -> Action {
+    /// Whether the request is looked at when its counts are there. Where it isn't, ``RequestView/none()`` may be lent.
+    public var needsRequestAgain: Bool {
+        switch stage {
+        case .admitting, .screening: true
+        default: rule?.needsRequestToAnswer ?? rules.denials.dependOnRequest
+        }
+    }
+
+    // MARK: The steps
+
+    public mutating func start(_ request: borrowing RequestView) -> Action {
         guard case .started = stage else { return misused() }
-        switch credentials {
-        case .none: return decide(Decision(.tokenMissing, denial: rules.denials.tokenMissing))
-        case .repeated: return decide(Decision(.authorizationRepeated, denial: rules.denials.authorizationRepeated))
-        case .bearer(let token):
-            stage = .verifying
-            return .verify(token)
+        guard let rule = findRule(request) else {
+            trace?.note("no rule matches")
+            return deny(.ruleMissing, request)
+        }
+        self.rule = rule
+        trace?.note("rule \(rule.name)")
+        guard !rule.options.limitsBeforeAuthentication.isEmpty else { return authenticate(request) }
+        for limit in rule.options.limitsBeforeAuthentication {
+            guard add(limit, .anonymous, cost: 1, request) else { return deny(.limitKeyUnfit, request) }
+        }
+        stage = .admitting
+        return .count(Counting(hits: hits, revocationOf: nil))
+    }
+
+    /// A preflight belongs to the rule of the request that it asks about.
+    private mutating func findRule(_ request: borrowing RequestView) -> Rule? {
+        if let method = CORSPreflight.requestedMethod(of: request), let rule = rules.rule(for: request, method: method),
+            rule.options.allowsPreflight
+        {
+            isPreflight = true
+            return rule
+        }
+        return rules.rule(for: request, method: request.method)
+    }
+
+    private mutating func authenticate(_ request: borrowing RequestView) -> Action {
+        guard let rule else { return misused() }
+        guard !isPreflight else {
+            trace?.note("a CORS preflight, let through")
+            known = anonymous
+            credential = rules.credentials.present(request)
+            return allow(.allowedPreflight, [], request)
+        }
+        guard rule.options.authentication != .none else {
+            trace?.note("no authentication is asked for")
+            return checkConditions(of: anonymous, request)
+        }
+        switch rules.credentials.find(request) {
+        case .none where rule.options.authentication == .optional:
+            trace?.note("no credential, and none is required")
+            return checkConditions(of: anonymous, request)
+        case .none: return deny(.tokenMissing, request)
+        case .repeated: return deny(.authorizationRepeated, request)
+        case .one(let credential):
+            self.credential = rules.credentials.present(request)
+            guard let limit = rules.failureLimit else { return askFor(credential) }
+            hits = []
+            guard add(limit, .anonymous, cost: 0, request) else { return deny(.limitKeyUnfit, request) }
+            stage = .screening(credential)
+            return .count(Counting(hits: hits, revocationOf: nil))
         }
     }
 
-    public mutating func verified(_ outcome: TokenOutcome) -> Action {
-        guard case .verifying = stage else { return misused() }
+    private mutating func askFor(_ credential: Credential) -> Action {
+        stage = .authenticating
+        return .authenticate(credential)
+    }
+
+    public mutating func authenticated(_ outcome: AuthenticationOutcome, _ request: borrowing RequestView) -> Action {
+        guard case .authenticating = stage, let rule else { return misused() }
         switch outcome {
-        case .verified(let principal):
-            stage = .counting(principal)
-            return .count(principal)
-        case .refused(.tokenExpired):
-            return decide(Decision(.tokenExpired, denial: rules.denials.tokenExpired))
-        case .refused(let reason):
-            return decide(Decision(reason, denial: rules.denials.tokenInvalid))
+        case .verified(let known) where rule.accepts(known.identity):
+            trace?.note("authenticated as \(String(decoding: known.identity.subject ?? [], as: UTF8.self).debugDescription)")
+            return checkConditions(of: known, request)
+        case .verified: return fail(.issuerNotAccepted, request)
+        case .refused(let reason): return fail(reason, request)
+        case .keysUnavailable: return deny(.keysUnavailable, request)
         }
     }
 
-    public mutating func counted(_ outcome: HitOutcome) -> Action {
-        guard case .counting(let principal) = stage else { return misused() }
-        switch outcome {
-        case .counted(let counts, let hit):
-            let status = SlidingWindow.judge(
-                counts, limit: rules.limit, window: rules.window, nowUnixMilliseconds: nowUnixMilliseconds)
-            if status.isAdmitted {
-                let reason = hit.isFallback ? Reason.allowedCountedLocally : .allowed
-                return decide(Decision(reason, principal: principal, limit: status))
+    /// Counts the failure, where that is limited, and denies.
+    private mutating func fail(_ reason: Reason, _ request: borrowing RequestView) -> Action {
+        trace?.note("refused: \(reason.text)")
+        guard let limit = rules.failureLimit else { return deny(reason, request) }
+        hits = []
+        guard add(limit, .anonymous, cost: 1, request) else { return deny(.limitKeyUnfit, request) }
+        stage = .failing(reason)
+        return .count(Counting(hits: hits, revocationOf: nil))
+    }
+
+    private mutating func checkConditions(of known: KnownIdentity, _ request: borrowing RequestView) -> Action {
+        guard let rule else { return misused() }
+        self.known = known
+        trace?.note(rule.options.conditions, known.identity.claims)
+        let prepared = known.prepared(for: rule)
+        switch prepared.refusal {
+        case .condition(let reason)?: return deny(.conditionFailed, text: reason, request)
+        case .claimsUnfit?: return deny(.tokenClaimsUnfit, request)
+        case .subjectDenied?: return deny(.subjectDenied, request)
+        case .keyUnfit?: return deny(.limitKeyUnfit, request)
+        case nil: break
+        }
+        hits = prepared.hits
+        for limit in prepared.limitsByRequest {
+            guard add(limit, known.identity, cost: rule.options.cost, request) else { return deny(.limitKeyUnfit, request) }
+        }
+        guard !hits.isEmpty || asksForRevocation else { return allow(.allowed, [], request) }
+        stage = .counting
+        return .count(Counting(hits: hits, revocationOf: asksForRevocation ? known.identity : nil))
+    }
+
+    private var asksForRevocation: Bool { rules.checksRevocation && known?.identity.isToken == true }
+
+    /// Adds a hit, unless the identity isn't limited. False where the request can't be counted.
+    private mutating func add(_ limit: Limit, _ identity: Identity, cost: Int, _ request: borrowing RequestView) -> Bool {
+        let allowance = limit.allowance(for: identity)
+        guard case .quota(let quota) = allowance.kind else { return true }
+        guard let hit = limit.hit(quota, allowance, cost: cost, of: identity.counted, request) else { return limit.isShadow }
+        hits.append(hit)
+        return true
+    }
+
+    // MARK: Counted
+
+    /// - Parameters:
+    ///   - outcomes: one for each hit of the ``Counting``, in its order.
+    ///   - revocation: needed where the ``Counting`` asks for it.
+    public mutating func counted(
+        _ outcomes: [HitOutcome], revocation: RevocationStatus? = nil, _ request: borrowing RequestView
+    ) -> Action {
+        guard outcomes.count == hits.count else { return misused() }
+        let judged = JudgedHits(hits, outcomes, nowUnixMilliseconds: nowUnixMilliseconds)
+        if let trace { judged.tell(trace) }
+        switch stage {
+        case .admitting:
+            guard judged.isAdmitted else { return refuse(judged, nil, request) }
+            passed = judged.standings
+            return authenticate(request)
+        case .screening(let credential):
+            guard judged.denying == nil else { return refuse(judged, .tooManyFailures, request) }
+            guard judged.isAdmitted else { return refuse(judged, nil, request) }
+            return askFor(credential)
+        case .failing(let reason):
+            guard judged.denying == nil else { return refuse(judged, .tooManyFailures, request) }
+            return deny(reason, request)
+        case .counting:
+            if asksForRevocation { trace?.note("revocation of the token: \(revocation.map { "\($0)" } ?? "not answered")") }
+            switch revocation {
+            case .revoked: return refuse(judged, .tokenRevoked, request)
+            case .unavailable: return refuse(judged, .revocationUnavailable, request)
+            case nil where asksForRevocation: return refuse(judged, .internalFailure, request)
+            case .valid, nil: break
             }
-            return decide(
-                Decision(
-                    hit.isFallback ? .limitExceededCountedLocally : .limitExceeded, principal: principal, limit: status,
-                    denial: rules.denials.limitExceeded(status), hitToGiveBack: hit))
-        case .uncounted(isAllowed: true):
-            return decide(Decision(.allowedUncounted, principal: principal))
-        case .uncounted(isAllowed: false):
-            return decide(Decision(.storeUnavailable, principal: principal, denial: rules.denials.storeUnavailable))
+            guard judged.isAdmitted else { return refuse(judged, nil, request) }
+            return allow(judged.reasonToAllow, judged.standings, request)
+        case .started, .authenticating, .decided: return misused()
         }
     }
+
+    // MARK: Deciding
+
+    private mutating func allow(_ reason: Reason, _ standings: [Decision.Standing], _ request: borrowing RequestView) -> Action {
+        guard let rule else { return misused() }
+        var changes = RequestChanges()
+        if let known, !changes.render(rule, known.identity, credential, request) {
+            passed += standings.map(\.givenBack)
+            return deny(.headerUnfit, request)
+        }
+        return decide(
+            Decision(
+                reason, rule: rule, known: known, standings: passed.isEmpty ? standings : passed + standings, changes: changes))
+    }
+
+    /// Denies for another reason than a limit. What was counted before anybody was authenticated stays counted: it is there to
+    /// slow down those who are denied.
+    private mutating func deny(_ reason: Reason, text: [UInt8]? = nil, _ request: borrowing RequestView) -> Action {
+        let denial = denials.denial(reason, text: text, known?.identity, request)
+        return decide(
+            Decision(reason, text: text, rule: rule, known: known, standings: passed, changes: changesToDenial(request), denial: denial))
+    }
+
+    /// Denies a request that was counted: no limit is charged for it, but that one whose token is no good any more stays counted
+    /// by those before authentication.
+    ///
+    /// - Parameter reason: nil where it is what the counts say.
+    private mutating func refuse(_ judged: JudgedHits, _ reason: Reason?, _ request: borrowing RequestView) -> Action {
+        let reason = reason ?? judged.reasonToDeny
+        let earlier = reason.denialKind == .unauthorized ? passed : passed.map(\.givenBack)
+        let standings = earlier + judged.standings.map(\.givenBack)
+        let denial = denials.denial(reason, judged.exceeded, known?.identity, request)
+        return decide(
+            Decision(reason, rule: rule, known: known, standings: standings, changes: changesToDenial(request), denial: denial))
+    }
+
+    private func changesToDenial(_ request: borrowing RequestView) -> RequestChanges {
+        var changes = RequestChanges()
+        if let rule { changes.renderAnswer(rule, known ?? anonymous, request) }
+        return changes
+    }
+
+    private var denials: Denials { rule?.options.denials ?? rules.denials }
 
     private mutating func decide(_ decision: Decision) -> Action {
+        trace?.note("\(decision.denial.map { "denied with \($0.status)" } ?? "allowed"): \(String(decoding: decision.reasonText, as: UTF8.self))")
         stage = .decided
         return .decided(decision)
     }
 
     /// Told something that was not asked for: whatever is unexpected denies.
-    private mutating func misused() -> Action {
-        decide(Decision(.internalFailure, denial: rules.denials.internalFailure))
-    }
+    private mutating func misused() -> Action { deny(.internalFailure, RequestView.none()) }
 }

@@ -3,150 +3,158 @@ import Testing
 
 @testable import Policy
 
-/// 2024-11-19T11:59:30Z: half of its minute has passed, which ends at 12:00:00.
-private let now: Int64 = 1_732_017_570_000
-private let minute: Int64 = 28_866_959
-
-private func principal(_ userID: String = "usr_9f3k2m") throws -> Principal {
-    try #require(Principal(claims: JSONObject([("userId", .string(userID))])))
-}
-
-private func decision(
-    _ rules: PolicyRules = PolicyRules(), _ credentials: Credentials = .bearer(7..<20), token: TokenOutcome? = nil,
-    hit: HitOutcome? = nil
-) throws -> Decision {
-    var evaluation = Evaluation(rules, nowUnixMilliseconds: now)
-    var action = evaluation.start(credentials)
-    if case .verify = action { action = evaluation.verified(try #require(token)) }
-    if case .count = action { action = evaluation.counted(try #require(hit)) }
-    guard case .decided(let decision) = action else {
-        Issue.record("no decision")
-        throw CancellationError()
-    }
-    return decision
-}
-
-private func counted(_ current: Int, previous: Int = 0, isFallback: Bool = false) -> HitOutcome {
-    .counted(WindowCounts(current: current, previous: previous), CountedHit(window: minute, isFallback: isFallback))
-}
-
-private func text(_ bytes: [UInt8]?) -> String? { bytes.map { String(decoding: $0, as: UTF8.self) } }
+private let refusals: [Reason] = [
+    .tokenMalformed, .tokenAlgorithmNotAllowed, .tokenExtensionUnknown, .tokenSignatureInvalid, .tokenKeyUnknown, .tokenIssuerUnknown,
+    .tokenTypeWrong, .tokenAudienceWrong, .tokenNotYetValid, .tokenClaimMissing, .tokenClaimsUnfit,
+]
 
 @Suite struct `An evaluation asks for one thing at a time` {
     @Test func `first for the token, then for the count, then it decides`() throws {
-        var evaluation = Evaluation(PolicyRules(), nowUnixMilliseconds: now)
-        guard case .verify(7..<20) = evaluation.start(.bearer(7..<20)) else { return #expect(Bool(false)) }
-        let user = try principal()
-        guard case .count(let counting) = evaluation.verified(.verified(user)) else { return #expect(Bool(false)) }
-        #expect(counting === user)
-        guard case .decided(let decision) = evaluation.counted(counted(1)) else { return #expect(Bool(false)) }
+        var evaluation = Evaluation(try .usual(), nowUnixMilliseconds: halfPast)
+        guard case .authenticate(let credential) = evaluation.start(bearer) else { return #expect(Bool(false)) }
+        #expect(credential.kind == .token)
+        #expect(text(Array(bearer.bytes[credential.range])) == "good")
+        let ada = KnownIdentity(try #require(Identity(claims: ["userId": "ada"])))
+        guard case .count(let counting) = evaluation.authenticated(.verified(ada)) else { return #expect(Bool(false)) }
+        #expect(counting.hits.map { text($0.key) } == ["ratelimit:ada:"])
+        #expect(counting.hits.map(\.cost) == [1])
+        #expect(counting.revocationOf == nil)
+        let status = counting.hits[0].quota.judge(.first(counting.hits[0].quota, cost: 1), cost: 1, nowUnixMilliseconds: halfPast)
+        let receipt = HitReceipt(.window(28_866_959), unixMilliseconds: halfPast)
+        guard case .decided(let decision) = evaluation.counted([.counted(status, receipt)]) else { return #expect(Bool(false)) }
         #expect(decision.reason == .allowed)
         #expect(decision.denial == nil)
-        #expect(decision.principal === user)
+        #expect(decision.known === ada)
+        #expect(decision.closest?.status == status)
+        #expect(decision.givenBack == [])
     }
 
     @Test func `a request without a token is neither verified nor counted`() throws {
-        var evaluation = Evaluation(PolicyRules(), nowUnixMilliseconds: now)
-        guard case .decided(let decision) = evaluation.start(.none) else { return #expect(Bool(false)) }
+        var evaluation = Evaluation(try .usual(), nowUnixMilliseconds: halfPast)
+        guard case .decided(let decision) = evaluation.start(Request()) else { return #expect(Bool(false)) }
         #expect(decision.reason == .tokenMissing)
-        #expect(decision.limit == nil)
-        #expect(decision.hitToGiveBack == nil)
+        #expect(decision.standings.isEmpty)
     }
 
-    @Test(arguments: [
-        Reason.tokenMalformed, .tokenSignatureInvalid, .tokenAlgorithmNotAllowed, .tokenExtensionUnknown,
-        .tokenNotYetValid, .tokenExpired, .tokenClaimsUnfit,
-    ])
+    @Test(arguments: refusals)
     func `a request with a refused token is never counted`(reason: Reason) throws {
-        var evaluation = Evaluation(PolicyRules(), nowUnixMilliseconds: now)
-        _ = evaluation.start(.bearer(7..<20))
-        guard case .decided(let decision) = evaluation.verified(.refused(reason)) else { return #expect(Bool(false)) }
+        let decision = try PolicyRules.usual().decide(as: .refused(reason))
         #expect(decision.reason == reason)
-        #expect(decision.limit == nil)
-        #expect(decision.hitToGiveBack == nil)
+        #expect(decision.standings.isEmpty)
         #expect(decision.denial?.status == 401)
     }
 
-    @Test func `an answer that was not asked for denies`() throws {
-        let user = try principal()
-        var early = Evaluation(PolicyRules(), nowUnixMilliseconds: now)
-        guard case .decided(let first) = early.counted(counted(1)) else { return #expect(Bool(false)) }
-        #expect(first.denial?.status == 500)
-        var twice = Evaluation(PolicyRules(), nowUnixMilliseconds: now)
-        _ = twice.start(.none)
-        guard case .decided(let second) = twice.verified(.verified(user)) else { return #expect(Bool(false)) }
-        #expect(second.reason == .internalFailure)
-        guard case .decided(let third) = twice.start(.bearer(0..<1)) else { return #expect(Bool(false)) }
-        #expect(third.denial?.status == 500)
+    @Test func `a request without a rule is denied before anything is asked`() {
+        let decision = PolicyRules.nothing.decide()
+        #expect(decision.reason == .ruleMissing)
+        #expect(decision.denial?.status == 403)
+        #expect(decision.denial?.bodyText == #"{"error":"Forbidden","message":"No rule admits this request."}"#)
+        #expect(decision.denial?.challenge == nil)
+    }
+
+    @Test func `the request is needed again only where something is said of it`() throws {
+        func needsRequest(_ rules: PolicyRules, until stage: Int) throws -> Bool {
+            var evaluation = Evaluation(rules, nowUnixMilliseconds: halfPast)
+            var action = evaluation.start(bearer)
+            for _ in 0..<stage {
+                switch action {
+                case .authenticate: action = evaluation.authenticated(.token(["sub": "ada"]))
+                case .count(let counting): action = evaluation.counted(counting.hits.map { _ in .uncounted(isAllowed: true) })
+                case .decided: Issue.record("decided early")
+                }
+            }
+            guard case .count = action else { throw CancellationError() }
+            return evaluation.needsRequestAgain
+        }
+        #expect(try !needsRequest(.usual(), until: 1))
+        #expect(try needsRequest(policy { $0.limits = [try limited("a")]; $0.requestHeaders = [try sets("x-path", "${request.path}")] }, until: 1))
+        #expect(try needsRequest(policy { $0.limits = [try limited("a")]; $0.responseHeaders = [try sets("x-path", "${request.path}")] }, until: 1))
+        let denials = Denials([.limited: try DenialResponse(.limited, body: .custom(contentType: "text/plain", text: "${request.path}"))])
+        #expect(try needsRequest(policy { $0.limits = [try limited("a")]; $0.denials = denials }, until: 1))
+        #expect(try needsRequest(policy { $0.limitsBeforeAuthentication = [try limited("a", by: [.clientAddress])] }, until: 0))
+        #expect(try needsRequest(policy(failureLimit: limited("f", by: [.clientAddress])), until: 0))
+        #expect(try !needsRequest(policy(failureLimit: limited("f", by: [.clientAddress])) { $0.limits = [try limited("a")] }, until: 2))
     }
 }
 
 @Suite struct `Authentication answers with exact bytes` {
     @Test func `no token`() throws {
-        let denial = try #require(try decision(PolicyRules(), .none).denial)
+        let denial = try #require(try PolicyRules.usual().decide(Request(), as: nil).denial)
         #expect(denial.status == 401)
+        #expect(text(denial.contentType) == "application/json")
         #expect(
-            text(denial.body)
+            denial.bodyText
                 == #"{"error":"Unauthorized","message":"No token provided. Include Authorization: Bearer <token> in your request."}"#)
         #expect(text(denial.challenge) == #"Bearer realm="gatehouse""#, "RFC 6750 §3.1: no error code without credentials")
+        #expect(denial.retryAfterSeconds == nil)
     }
 
-    @Test(arguments: [
-        Reason.tokenMalformed, .tokenSignatureInvalid, .tokenAlgorithmNotAllowed, .tokenExtensionUnknown,
-        .tokenNotYetValid, .tokenClaimsUnfit,
-    ])
+    @Test(arguments: refusals)
     func `an invalid token`(reason: Reason) throws {
-        let denial = try #require(try decision(token: .refused(reason)).denial)
+        let denial = try #require(try PolicyRules.usual().decide(as: .refused(reason)).denial)
         #expect(denial.status == 401)
-        #expect(text(denial.body) == #"{"error":"Unauthorized","message":"Invalid token. Authentication failed."}"#)
+        #expect(denial.bodyText == #"{"error":"Unauthorized","message":"Invalid token. Authentication failed."}"#)
         #expect(
             text(denial.challenge)
                 == #"Bearer realm="gatehouse", error="invalid_token", error_description="Invalid token. Authentication failed.""#)
     }
 
-    @Test func `an expired token`() throws {
-        let denial = try #require(try decision(token: .refused(.tokenExpired)).denial)
+    @Test(arguments: [
+        (Reason.tokenExpired, "Token has expired. Please re-authenticate."), (.tokenTooOld, "Token is too old. Please re-authenticate."),
+        (.apiKeyUnknown, "Unknown API key. Authentication failed."),
+    ])
+    func `a token that was good, and an unknown key`(reason: Reason, message: String) throws {
+        let denial = try #require(try PolicyRules.usual().decide(as: .refused(reason)).denial)
         #expect(denial.status == 401)
-        #expect(text(denial.body) == #"{"error":"Unauthorized","message":"Token has expired. Please re-authenticate."}"#)
-        #expect(
-            text(denial.challenge)
-                == #"Bearer realm="gatehouse", error="invalid_token", error_description="Token has expired. Please re-authenticate.""#)
+        #expect(denial.bodyText == #"{"error":"Unauthorized","message":"\#(message)"}"#)
+        #expect(text(denial.challenge) == #"Bearer realm="gatehouse", error="invalid_token", error_description="\#(message)""#)
     }
 
     @Test func `two Authorization fields`() throws {
-        let decision = try decision(PolicyRules(), .repeated)
+        let twice = Request(headers: [("Authorization", "Bearer a"), ("authorization", "Bearer a")])
+        let decision = try PolicyRules.usual().decide(twice)
         let denial = try #require(decision.denial)
         #expect(decision.reason == .authorizationRepeated)
         #expect(denial.status == 400)
+        #expect(denial.bodyText == #"{"error":"Bad Request","message":"More than one Authorization field. Send exactly one."}"#)
         #expect(
-            text(denial.body) == #"{"error":"Bad Request","message":"More than one Authorization field. Send exactly one."}"#)
-        #expect(text(denial.challenge)?.contains(#"error="invalid_request""#) == true)
+            text(denial.challenge)
+                == #"Bearer realm="gatehouse", error="invalid_request", error_description="More than one Authorization field. Send exactly one.""#)
+    }
+
+    @Test func `keys that are not there`() throws {
+        let decision = try PolicyRules.usual().decide(as: .keysUnavailable)
+        #expect(decision.reasonString == "keys-unavailable")
+        #expect(decision.denial?.status == 503)
+        #expect(decision.denial?.retryAfterSeconds == 1)
+        #expect(decision.denial?.challenge == nil)
+        #expect(decision.denial?.bodyText == #"{"error":"Service Unavailable","message":"Tokens cannot be verified at the moment."}"#)
     }
 }
 
-@Suite struct `The limit` {
+@Suite struct `The usual limit` {
     @Test func `lets the last request in and says that none is left`() throws {
-        let decision = try decision(token: .verified(try principal()), hit: counted(100))
+        let decision = try PolicyRules.usual().decide(counts: ["default": 99])
         #expect(decision.denial == nil)
-        #expect(decision.hitToGiveBack == nil)
-        #expect(decision.limit?.limit == 100)
-        #expect(decision.limit?.remaining == 0)
-        #expect(decision.limit?.resetUnixSeconds == 1_732_017_600)
+        #expect(decision.givenBack == [])
+        #expect(decision.closest?.status?.limit == 100)
+        #expect(decision.closest?.status?.remaining == 0)
+        #expect(decision.closest?.status?.resetUnixSeconds == 1_732_017_600)
     }
 
-    @Test func `refuses the next one with the exact body, and has it given back`() throws {
-        let decision = try decision(token: .verified(try principal()), hit: counted(101))
+    @Test func `refuses the next one with the exact body`() throws {
+        let decision = try PolicyRules.usual().decide(counts: ["default": 100])
         let denial = try #require(decision.denial)
         #expect(decision.reason == .limitExceeded)
         #expect(denial.status == 429)
         #expect(
-            text(denial.body)
+            denial.bodyText
                 == #"{"error":"Too Many Requests","message":"Rate limit exceeded. You are allowed 100 requests per minute.","resetAt":"2024-11-19T12:00:00.000Z"}"#)
         #expect(denial.challenge == nil)
-        #expect(denial.retryAfterSeconds == decision.limit?.retryAfterSeconds)
-        #expect(try #require(denial.retryAfterSeconds) >= 1)
-        #expect(decision.limit?.remaining == 0)
-        #expect(decision.hitToGiveBack == CountedHit(window: minute, isFallback: false))
+        #expect(denial.retryAfterSeconds == decision.closest?.status?.retryAfterSeconds)
+        #expect(try #require(denial.retryAfterSeconds) == 31)
+        #expect(decision.closest?.status?.remaining == 0)
+        #expect(decision.givenBack == [], "whoever counted a hit that its own limit refuses gives it back at once")
     }
 
     @Test(arguments: [
@@ -154,33 +162,31 @@ private func text(_ bytes: [UInt8]?) -> String? { bytes.map { String(decoding: $
         (2, 1, "2 requests per second."),
     ])
     func `is named in the message`(limit: Int, windowSeconds: Int, expected: String) throws {
-        let rules = PolicyRules(limit: limit, windowSeconds: windowSeconds)
-        let decision = try decision(rules, token: .verified(try principal()), hit: counted(limit + 1))
-        #expect(text(decision.denial?.body)?.contains("You are allowed \(expected)\"") == true)
+        let rules = try PolicyRules.usual(limit: limit, windowSeconds: windowSeconds)
+        let decision = rules.decide(counts: ["default": .counted(limit)])
+        #expect(decision.denial?.bodyText.contains("You are allowed \(expected)\"") == true)
     }
 
     @Test func `counted by this process alone says so, allowed or not`() throws {
-        let user = try principal()
-        let allowed = try decision(token: .verified(user), hit: counted(1, isFallback: true))
-        #expect(allowed.reason == .allowedCountedLocally)
-        #expect(allowed.limit?.remaining == 99)
-        let denied = try decision(token: .verified(user), hit: counted(101, isFallback: true))
-        #expect(denied.reason == .limitExceededCountedLocally)
-        #expect(denied.hitToGiveBack == CountedHit(window: minute, isFallback: true))
+        let allowed = try PolicyRules.usual().decide(counts: ["default": .counted(0, isFallback: true)])
+        #expect(allowed.reasonString == "allowed-counted-locally")
+        #expect(allowed.closest?.status?.remaining == 99)
+        let denied = try PolicyRules.usual().decide(counts: ["default": .counted(100, isFallback: true)])
+        #expect(denied.reasonString == "limit-exceeded-counted-locally")
+        #expect(denied.denial?.status == 429)
     }
 
     @Test func `that cannot be counted denies with 503, or allows, as the operator chose`() throws {
-        let user = try principal()
-        let denied = try decision(token: .verified(user), hit: .uncounted(isAllowed: false))
+        let denied = try PolicyRules.usual().decide(counts: ["default": .unavailable(isAllowed: false)])
         #expect(denied.reason == .storeUnavailable)
         #expect(denied.denial?.status == 503)
         #expect(denied.denial?.retryAfterSeconds == 1)
-        #expect(text(denied.denial?.body)?.hasPrefix(#"{"error":"Service Unavailable","message":""#) == true)
-        #expect(denied.hitToGiveBack == nil)
-        let allowed = try decision(token: .verified(user), hit: .uncounted(isAllowed: true))
+        #expect(denied.denial?.bodyText.hasPrefix(#"{"error":"Service Unavailable","message":""#) == true)
+        #expect(denied.givenBack == [])
+        let allowed = try PolicyRules.usual().decide(counts: ["default": .unavailable(isAllowed: true)])
         #expect(allowed.reason == .allowedUncounted)
         #expect(allowed.denial == nil)
-        #expect(allowed.limit == nil)
+        #expect(allowed.closest == nil)
     }
 }
 
@@ -204,18 +210,4 @@ func `moments are written as ISO 8601 with milliseconds`(seconds: Int64, expecte
     var bytes: [UInt8] = []
     appendTimestamp(unixSeconds: seconds, to: &bytes)
     #expect(text(bytes) == expected)
-}
-
-/// The README's example, to the letter.
-@Test func `the example in the README ends in a 429`() {
-    let rules = PolicyRules(limit: 2)
-    let user = Principal(claims: JSONObject([("userId", .string("usr_1"))]))!
-    var evaluation = Evaluation(rules, nowUnixMilliseconds: 1_732_017_600_000)
-    _ = evaluation.start(.bearer(0..<3))
-    _ = evaluation.verified(.verified(user))
-    let hit = CountedHit(window: 28_866_960, isFallback: false)
-    let last = evaluation.counted(.counted(WindowCounts(current: 3, previous: 0), hit))
-    guard case .decided(let decision) = last else { return #expect(Bool(false), "not decided") }
-    #expect(decision.reason == .limitExceeded)
-    #expect(decision.denial?.status == 429)
 }
