@@ -11,25 +11,30 @@ public enum FailureMode: String, Sendable, CaseIterable {
 }
 
 /// What counting one hit came to.
-public enum CountResult: Sendable, Equatable {
-    /// The hit is counted, in window `number`. `isFallback` where it is counted in memory for want of Redis.
-    case counted(WindowCounts, number: Int64, isFallback: Bool)
+public enum CountResult: Sendable, Hashable {
+    /// Judge it by this state, at the moment that its receipt says.
+    case counted(LimitState, HitReceipt)
+    /// Not counted: the key is known here to have no room for it before this moment, by the caller's clock. There is nothing
+    /// to give back.
+    case knownOver(untilUnixMilliseconds: Int64)
     /// Nobody could count it: let it pass or refuse it, as the failure mode says. There is nothing to give back.
     case unavailable(FailureMode)
 }
 
-/// What ``CounterStore/hit(keyPrefix:window:nowUnixMilliseconds:receiver:ticket:)`` answers at once.
-public enum CountOutcome: Sendable, Equatable {
+/// What ``CounterStore/hit(key:quota:cost:nowUnixMilliseconds:receiver:ticket:)`` answers at once.
+public enum CountOutcome: Sendable, Hashable {
     case done(CountResult)
     /// The receiver will be told, exactly once, and no later than the store's deadline.
     case pending
 }
 
-/// Who waits for counts that took time.
+/// Who waits for what took time.
 public protocol CountReceiver: AnyObject {
     /// Brings the result of the hit that `ticket` was given for, on the store's loop.
     ///
-    /// Judge it here, and give it back before returning where it is refused: a store that counted the hit twice, in Redis too
-    /// late and in memory instead, knows then that neither is to keep it.
+    /// A hit of a request that is denied is to be given back, best before returning.
     func counted(ticket: UInt64, _ result: CountResult)
+
+    /// Brings what Redis says of the key that `ticket` was given for, on the store's loop.
+    func lookedUp(ticket: UInt64, _ result: RevocationResult)
 }

@@ -5,30 +5,102 @@ final class CountedKey: KeyEntry {
     /// How long after a window's start the one before may still change: hits on their way, give-backs, clocks that differ.
     private static let settlingMilliseconds: Int64 = 2_000
 
-    /// The caller's prefix; the key is this and the window's number.
+    /// The caller's.
     let key: [UInt8]
+    /// What it is called in Redis begins with this.
+    private let prefix: [UInt8]
+    /// Where in a cluster its keys are; 0 where there is none.
+    let slot: Int
+
+    let weight = 1
+    private(set) var mattersUntil: Int64
+    /// No hit that costs as much as this, or more, has room before ``overUntil``.
+    private var overCost = 0
+    private var overUntil: Int64 = 0
 
     /// The newest window that was asked for.
-    private var number: Int64
+    private var number: Int64 = -1
     private var counts = WindowCounts(current: 0, previous: 0)
     /// Over which connection window `number`'s key was made sure to expire.
     private var birthEpoch = 0
     /// Over which connection the previous window's count was read after it had settled.
     private var settledEpoch = 0
-    private var newestKey: WindowKey
+    private var newestKey: CounterKey?
     /// Which batch of its connection had hits of this key last.
     var latestBatch = -1
 
-    init(key: [UInt8], number: Int64) {
+    /// - Parameter mattersUntil: from when on it is of no use if it isn't asked for again; milliseconds since 1970.
+    init(key: [UInt8], mattersUntil: Int64, isInCluster: Bool = false) {
         self.key = key
-        self.number = number
-        newestKey = WindowKey(key, number)
+        prefix = isInCluster ? RedisSlot.tagged(key) : key
+        slot = isInCluster ? RedisSlot.of(prefix) : 0
+        self.mattersUntil = mattersUntil
     }
 
-    /// The key in Redis of a window.
-    func windowKey(_ number: Int64) -> WindowKey { number == self.number ? newestKey : WindowKey(key, number) }
+    func willMatter(until time: Int64) { mattersUntil = max(mattersUntil, time) }
 
-    /// The counts last seen, as window `number` sees them: where counting in memory starts.
+    // MARK: Late answers
+
+    /// How many batches were answered without Redis, and not by Redis yet.
+    private var lateBatches = 0
+    /// What hits of them cost that Redis is not to keep.
+    private var refusedLate = 0
+
+    func batchIsLate() { lateBatches += 1 }
+
+    func refuseLate(_ cost: Int) { if lateBatches > 0 { refusedLate += cost } }
+
+    /// A late batch is settled after all, or lost: what its hits, which cost so much, are not to keep of it.
+    @discardableResult func takeRefusedLate(upTo cost: Int) -> Int {
+        let refused = min(refusedLate, cost)
+        lateBatches -= 1
+        refusedLate = lateBatches > 0 ? refusedLate - refused : 0
+        return refused
+    }
+
+    // MARK: Known to be over
+
+    /// Until when there is no room for a hit of this cost; nil where that isn't known.
+    func knownOver(_ cost: Int, now: Int64) -> Int64? { cost >= overCost && now < overUntil ? overUntil : nil }
+
+    func note(overUntil time: Int64, cost: Int) { (overUntil, overCost) = (time, cost) }
+
+    /// A hit that counted doesn't any more.
+    func hasRoomAgain() { overUntil = 0 }
+
+    // MARK: Buckets and logs
+
+    private(set) lazy var bucketKey = CounterKey(bucket: prefix)
+    private(set) lazy var logKey = CounterKey(log: prefix)
+    /// That of a bucket or a log, last seen.
+    private var state: LimitState?
+
+    func note(_ state: LimitState) { self.state = state }
+
+    /// What was last seen: where counting in memory starts.
+    func seen(_ quota: Quota, now: Int64) -> LimitState? {
+        switch quota.algorithm {
+        case .slidingWindow, .fixedWindow: .windows(seen(from: quota.window.number(atMilliseconds: now)))
+        case .slidingLog, .tokenBucket: state
+        }
+    }
+
+    // MARK: Lookups
+
+    /// As the caller has it.
+    private(set) lazy var plainKey = CounterKey(key)
+    /// Where in a cluster that is.
+    private(set) lazy var plainSlot = RedisSlot.of(key)
+
+    // MARK: Windows
+
+    /// The key in Redis of a window.
+    func windowKey(_ number: Int64) -> CounterKey {
+        if number == self.number, let newestKey { return newestKey }
+        return CounterKey(prefix, window: number)
+    }
+
+    /// The counts last seen, as window `number` sees them.
     func seen(from number: Int64) -> WindowCounts {
         switch number &- self.number {
         case 0: counts
@@ -43,7 +115,7 @@ final class CountedKey: KeyEntry {
         if number > self.number {
             counts = seen(from: number)
             self.number = number
-            newestKey = WindowKey(key, number)
+            newestKey = CounterKey(prefix, window: number)
             birthEpoch = 0
             settledEpoch = 0
         }

@@ -7,11 +7,25 @@ import Policy
 /// Belongs to its loop: it is made for one, and called there only, its async methods by tasks that prefer the loop as their
 /// executor.
 public final class CounterStore {
-    public enum Kind: Sendable {
+    public enum Kind: Sendable, Equatable {
         /// All workers of the process are given the same counters.
         case memory(MemoryCounters)
         /// All workers of the process are given the same backend.
         case redis(RedisBackend)
+
+        /// Whether they are the same counters, not only equal ones.
+        public static func == (left: Kind, right: Kind) -> Bool {
+            switch (left, right) {
+            case (.memory(let left), .memory(let right)): left === right
+            case (.redis(let left), .redis(let right)): left === right
+            default: false
+            }
+        }
+
+        /// Whether every worker can count there.
+        public var isUp: Bool {
+            if case .redis(let backend) = self { backend.isUp } else { true }
+        }
     }
 
     private enum Place {
@@ -20,6 +34,8 @@ public final class CounterStore {
     }
 
     private let place: Place
+    /// The time, as the last caller gave it.
+    private var latestUnixMilliseconds: Int64 = 0
 
     /// - Parameter logger: told once when Redis is lost, and once when it is back.
     public init(_ kind: Kind, loop: EventLoop, logger: Logger) {
@@ -48,33 +64,63 @@ public final class CounterStore {
     /// Counts one hit.
     ///
     /// - Parameters:
-    ///   - keyPrefix: what the hit is counted for, with a separator at its end. The number of the window is appended to it.
-    ///     One prefix always comes with the same window length.
-    ///   - nowUnixMilliseconds: the moment of the hit, which says what window it falls into.
+    ///   - key: what the hit is counted for, with a separator at its end: in Redis the number of the window is appended to
+    ///     it, or a letter. One key always comes with the same quota, until the configuration changes.
+    ///   - cost: what the hit counts for. One that costs more than there ever is is not counted. 0 asks whether one of cost 1
+    ///     would be admitted, and counts nothing: in memory that is exact, of Redis only what is known here, without asking it.
+    ///   - nowUnixMilliseconds: the moment of the hit.
     ///   - receiver: who is told the count, with `ticket`, where this returns `pending`. Never called before this returns.
     public func hit(
-        keyPrefix: Span<UInt8>, window: Window, nowUnixMilliseconds: Int64, receiver: any CountReceiver, ticket: UInt64
+        key: Span<UInt8>, quota: Quota, cost: Int, nowUnixMilliseconds now: Int64, receiver: any CountReceiver, ticket: UInt64
     ) -> CountOutcome {
+        guard cost <= quota.burst else {
+            return .done(.knownOver(untilUnixMilliseconds: now + Int64(quota.window.lengthSeconds) * 1000))
+        }
+        let cost = max(cost, 0)
+        latestUnixMilliseconds = now
         switch place {
         case .memory(let counters):
-            let (counts, number) = counters.hit(keyPrefix, window: window, nowUnixMilliseconds: nowUnixMilliseconds)
-            return .done(.counted(counts, number: number, isFallback: false))
+            let (state, charge) = counters.hit(key, quota, cost: cost, nowUnixMilliseconds: now)
+            return .done(.counted(state, HitReceipt(charge, unixMilliseconds: now)))
         case .redis(let counters):
-            return counters.hit(keyPrefix, window, nowUnixMilliseconds, WaitingHit(receiver: receiver, ticket: ticket))
+            guard cost > 0 else { return .done(counters.look(key, quota, now)) }
+            return counters.hit(key, quota, now, WaitingHit(receiver: receiver, ticket: ticket, cost: cost))
         }
     }
 
-    /// Gives back a hit that was refused, so that it doesn't count.
+    /// How far the clock of Redis is ahead of this machine's, in milliseconds; 0 in memory. Windows follow that clock.
+    public var clockOffsetMilliseconds: Int64 {
+        if case .redis(let counters) = place { counters.clockOffsetMilliseconds } else { 0 }
+    }
+
+    /// Asks Redis whether something was revoked, in the same go as it is asked to count.
+    ///
+    /// - Parameters:
+    ///   - key: its key in Redis, which holds the Unix time of the revocation in seconds. Nothing is appended to it.
+    ///   - receiver: who is told, with `ticket`, where this returns `pending`. Never called before this returns.
+    /// - Returns: `unavailable(.deny)` in memory, where nobody can revoke anything.
+    public func revocation(of key: Span<UInt8>, receiver: any CountReceiver, ticket: UInt64) -> RevocationOutcome {
+        guard case .redis(let counters) = place else { return .done(.unavailable(.deny)) }
+        return counters.revocation(of: key, WaitingHit(receiver: receiver, ticket: ticket, cost: 0))
+    }
+
+    /// Gives back a hit of a request that was denied, so that it doesn't count.
     ///
     /// What was counted in Redis can't be given back while Redis is lost: such a hit stays counted.
     ///
     /// - Parameters:
-    ///   - number: the window it was counted in, as its ``CountResult`` says.
-    ///   - isFallback: whether it was counted in memory for want of Redis, as its ``CountResult`` says.
-    public func giveBack(keyPrefix: Span<UInt8>, window: Window, number: Int64, isFallback: Bool) {
+    ///   - quota, cost: those it was counted with.
+    ///   - receipt: that of the hit's ``CountResult``.
+    ///   - overUntil: where its own limit refused the hit: from when on one of this cost could be admitted, as its
+    ///     `LimitStatus` says. No such hit of this key is counted in Redis before, but answered from here. Nil where its own
+    ///     limit had admitted it: then there is room again, whatever was known.
+    public func giveBack(
+        key: Span<UInt8>, quota: Quota, cost: Int, _ receipt: HitReceipt, overUntilUnixMilliseconds overUntil: Int64?
+    ) {
         switch place {
-        case .memory(let counters): counters.giveBack(keyPrefix, number: number)
-        case .redis(let counters): counters.giveBack(keyPrefix, window, number, isFallback: isFallback)
+        case .memory(let counters):
+            counters.giveBack(key, quota, cost: cost, receipt, nowUnixMilliseconds: latestUnixMilliseconds)
+        case .redis(let counters): counters.giveBack(key, quota, cost, receipt, overUntil: overUntil)
         }
     }
 }

@@ -1,20 +1,35 @@
 import Policy
 
-/// A hit whose count is on its way, and who waits for it.
+/// Somebody who waits for an answer: for the count of a hit, or, at no cost, for what was looked up.
 struct WaitingHit {
     let receiver: any CountReceiver
     let ticket: UInt64
+    let cost: Int
 }
 
-/// The hits, and the hits given back, of one key and window in one turn: one command to Redis.
+/// What is asked of Redis for one key in one turn, by all who want the same: one command.
 struct HitBatch {
+    enum Work: Equatable {
+        /// Counts hits in the window of this number, and hits given back.
+        case window(Quota, Int64)
+        /// Has a script judge hits of one cost, for a bucket or a log.
+        case hits(Quota, cost: Int)
+        /// Has a script take back hits of one cost.
+        case givingBack(Quota, cost: Int)
+        /// Gets a value.
+        case lookup
+    }
+
     let key: CountedKey
-    let window: Window
-    let number: Int64
+    let work: Work
     /// When its first hit was made.
     let unixMilliseconds: Int64
     private(set) var hitCount = 0
+    /// What its hits cost together.
+    private(set) var cost = 0
+    /// What those cost that are given back, and for a log their ids.
     private(set) var givenBack = 0
+    private(set) var givenBackIDs: [Int] = []
     // Most batches have one hit; that one costs no array.
     private var first: WaitingHit?
     private var others: [WaitingHit] = []
@@ -23,37 +38,54 @@ struct HitBatch {
     var deadline = Int64.max
     /// The previous window's count; nil where it is asked for.
     var previous: Int?
-    /// Of the hits that were answered without Redis because this was late: those that it must not keep.
-    var refusedLate = 0
+    /// What is to be asked here, since another node of the cluster has sent it here.
+    var redo: RedoneCommands?
+    /// Whether its hits were answered without Redis because this was late.
+    var isLate = false
+    /// The id of the first hit in a log; the next ones follow.
+    var firstID = 0
+    /// Whether its script is to be sent whole, since Redis has forgotten it.
+    var sendsSource = false
 
-    init(_ key: CountedKey, _ window: Window, _ number: Int64, unixMilliseconds: Int64) {
+    init(_ key: CountedKey, _ work: Work, unixMilliseconds: Int64) {
         self.key = key
-        self.window = window
-        self.number = number
+        self.work = work
         self.unixMilliseconds = unixMilliseconds
     }
 
-    var change: Int { hitCount - givenBack }
     var isWaitedFor: Bool { first != nil }
-    /// How long the key is to live from the first hit on, in milliseconds: to the end of the next window.
-    var lifetimeMilliseconds: Int {
-        min(Int(window.end(of: number + 1) * 1000 - unixMilliseconds), 2 * window.lengthSeconds * 1000)
-    }
+    /// Whether it has been sent before, and so is late earlier than those that are sent with it.
+    var isOutOfOrder: Bool { redo != nil || sendsSource }
 
     mutating func add(_ hit: WaitingHit) {
         hitCount += 1
+        cost += hit.cost
         if first == nil { first = hit } else { others.append(hit) }
     }
 
-    mutating func giveBack(_ count: Int) { givenBack += count }
+    /// What a node of a cluster would not do, and what it did.
+    struct RedoneCommands {
+        let missing: ExpectedReplies
+        let answer: PartialAnswer
+        let isAsking: Bool
+    }
 
-    /// Takes out those that wait, and calls `body` for each with its place among the hits, from 1.
+    mutating func giveBack(_ cost: Int, id: Int? = nil) {
+        givenBack += cost
+        if let id { givenBackIDs.append(id) }
+    }
+
+    /// Takes out those that wait, and calls `body` for each with what it and the ones before it cost.
     mutating func answerEach(_ body: (WaitingHit, Int) -> Void) {
         guard let first = first.take() else { return }
-        body(first, 1)
+        body(first, first.cost)
         guard !others.isEmpty else { return }
         let others = self.others
         self.others = []
-        for index in others.indices { body(others[index], index + 2) }
+        var sum = first.cost
+        for hit in others {
+            sum += hit.cost
+            body(hit, sum)
+        }
     }
 }

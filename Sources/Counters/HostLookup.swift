@@ -4,16 +4,15 @@ import Synchronization
 /// Looks up where a Redis is: before each connection, since a failover may have moved its name.
 final class HostLookup {
     private static let pollMilliseconds: Int64 = 10
+    /// How many names may wait for a name server.
+    private static let maximumPending = 8
 
-    private let place: RedisAddress.Place
-    /// One that a name server has not answered yet. There is never a second one.
-    private var pending: (answer: Answer, thread: SystemThread)?
-
-    init(_ place: RedisAddress.Place) { self.place = place }
+    /// Those that a name server has not answered yet. There is never a second one of one place.
+    private var pending: [RedisAddress.Place: (answer: Answer, thread: SystemThread)] = [:]
 
     /// - Parameter timeoutMilliseconds: how long to wait. A lookup that takes longer goes on, and the next call waits for it.
     func addresses(
-        on waiter: Waiter, timeoutMilliseconds: Int64, unless isOver: () -> Bool
+        of place: RedisAddress.Place, on waiter: Waiter, timeoutMilliseconds: Int64, unless isOver: () -> Bool
     ) async throws(RedisFailure) -> [SocketAddress] {
         do {
             switch place {
@@ -21,7 +20,8 @@ final class HostLookup {
             case .tcp(let host, let port) where Self.isKnownHere(host):
                 return try SocketAddress.resolve(host: host, port: port)
             case .tcp(let host, let port):
-                return try await onThread(host, port, waiter, waiter.loop.nowMilliseconds + timeoutMilliseconds, isOver)
+                let deadline = waiter.loop.nowMilliseconds + timeoutMilliseconds
+                return try await onThread(place, host, port, waiter, deadline, isOver)
             }
         } catch {
             throw RedisFailure(description: "\(error)")
@@ -36,14 +36,17 @@ final class HostLookup {
 
     /// A name server may take seconds to answer, and the loop must not wait for it.
     private func onThread(
-        _ host: String, _ port: Int, _ waiter: Waiter, _ deadline: Int64, _ isOver: () -> Bool
+        _ place: RedisAddress.Place, _ host: String, _ port: Int, _ waiter: Waiter, _ deadline: Int64, _ isOver: () -> Bool
     ) async throws -> [SocketAddress] {
-        let lookup = try pending ?? Self.begin(host, port)
-        pending = lookup
+        let lookup = try pending[place] ?? begin(host, port)
+        pending[place] = lookup
         while true {
             if let result = lookup.answer.result.withLock({ $0 }) {
-                pending = nil
-                lookup.thread.join()
+                // Whoever of those that wait sees it first.
+                if pending[place]?.answer === lookup.answer {
+                    pending[place] = nil
+                    lookup.thread.join()
+                }
                 return try result.get()
             }
             guard !isOver(), waiter.loop.nowMilliseconds < deadline else {
@@ -53,7 +56,10 @@ final class HostLookup {
         }
     }
 
-    private static func begin(_ host: String, _ port: Int) throws -> (answer: Answer, thread: SystemThread) {
+    private func begin(_ host: String, _ port: Int) throws -> (answer: Answer, thread: SystemThread) {
+        guard pending.count < Self.maximumPending else {
+            throw RedisFailure(description: "\(pending.count) lookups wait already")
+        }
         let answer = Answer()
         let thread = try SystemThread(name: "redis-lookup") {
             let result = Result { () throws(ResolutionError) in try SocketAddress.resolve(host: host, port: port) }

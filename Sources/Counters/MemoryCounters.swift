@@ -3,41 +3,50 @@ import Synchronization
 
 /// Counts in the memory of this process, shared by all of its workers.
 ///
-/// Exact as long as no more keys are in use than fit: then the ones unused for longest are forgotten, and start again.
+/// Exact as long as no more keys matter than fit: then the ones unused for longest are forgotten, and start again.
 public final class MemoryCounters: Sendable {
     /// So many that workers seldom meet at one lock.
     private static let shardCount = 64
 
     private let shards: [Shard]
 
-    /// - Parameter capacity: how many keys fit. One takes about 200 bytes.
+    /// - Parameter capacity: how many keys fit. One takes about 200 bytes; that of a sliding log as much again for each
+    ///   dozen of hits that it remembers, and counts as so many keys.
     public init(capacity: Int) {
         shards = (0..<Self.shardCount).map { _ in Shard(capacity: (capacity + Self.shardCount - 1) / Self.shardCount) }
     }
 
-    /// Counts one hit; returns the counts with it, and its window's number.
+    /// Counts one hit; returns what to judge it by, and where it was charged.
     ///
     /// - Parameters:
-    ///   - key: what the hit is counted for. One key always comes with the same window length.
+    ///   - key: what the hit is counted for. Where it comes with a quota that counts in another way, it starts anew.
+    ///   - cost: from 0 to the quota's burst; 0 looks only.
     ///   - floor: what is known to have been counted elsewhere before; the counts start from this.
     public func hit(
-        _ key: Span<UInt8>, window: Window, nowUnixMilliseconds: Int64,
-        startingFrom floor: WindowCounts = WindowCounts(current: 0, previous: 0)
-    ) -> (counts: WindowCounts, number: Int64) {
-        let number = window.number(atMilliseconds: nowUnixMilliseconds)
+        _ key: Span<UInt8>, _ quota: Quota, cost: Int, nowUnixMilliseconds now: Int64, startingFrom floor: LimitState? = nil
+    ) -> (state: LimitState, charge: HitReceipt.Charge) {
         let hash = KeyHash(key)
-        let counts = shards[Self.shard(of: hash)].state.withLock { shard in
-            shard.forgetUnused(window, nowUnixMilliseconds)
-            return shard.entry(key, hash, number).windows.hit(number, startingFrom: floor)
+        return shards[Self.shard(of: hash)].state.withLock { shard in
+            let entry = shard.entry(key, hash, now)
+            let weight = entry.weight
+            let answer = entry.hit(quota, cost, now, floor)
+            if entry.weight != weight { shard.keys.changeWeight(by: entry.weight - weight) }
+            return answer
         }
-        return (counts, number)
     }
 
-    /// Takes back one hit of window `number`.
-    public func giveBack(_ key: Span<UInt8>, number: Int64) {
+    /// Takes back one hit.
+    ///
+    /// - Parameters:
+    ///   - quota, cost: those it was counted with.
+    ///   - nowUnixMilliseconds: about when.
+    public func giveBack(
+        _ key: Span<UInt8>, _ quota: Quota, cost: Int, _ receipt: HitReceipt, nowUnixMilliseconds now: Int64
+    ) {
+        guard receipt.charge != .nothing else { return }
         let hash = KeyHash(key)
         shards[Self.shard(of: hash)].state.withLock { shard in
-            shard.keys.find(key, hash: hash)?.windows.giveBack(number)
+            shard.keys.find(key, hash: hash, now: now)?.giveBack(quota, cost, receipt, now)
         }
     }
 
@@ -53,36 +62,16 @@ extension MemoryCounters {
         init(capacity: Int) { state = Mutex(State(capacity: capacity)) }
     }
 
-    private final class Entry: KeyEntry {
-        let key: [UInt8]
-        var windows: RecentWindows
-
-        init(key: [UInt8], newest: Int64) {
-            self.key = key
-            windows = RecentWindows(newest: newest)
-        }
-    }
-
     private struct State {
-        let keys: RecentKeys<Entry>
-        private var longestWindowMilliseconds: Int64 = 0
-        private var nextForgetting = Int64.min
+        let keys: RecentKeys<MemoryKey>
 
         init(capacity: Int) { keys = RecentKeys(capacity: capacity) }
 
-        func entry(_ key: Span<UInt8>, _ hash: KeyHash, _ number: Int64) -> Entry {
-            if let entry = keys.find(key, hash: hash) { return entry }
-            let entry = Entry(key: key.array, newest: number)
-            keys.insert(entry, hash: hash)
+        func entry(_ key: Span<UInt8>, _ hash: KeyHash, _ now: Int64) -> MemoryKey {
+            if let entry = keys.find(key, hash: hash, now: now) { return entry }
+            let entry = MemoryKey(key.array)
+            keys.insert(entry, hash: hash, now: now)
             return entry
-        }
-
-        /// A hit matters to the end of the next window: what wasn't used for two windows no longer does.
-        mutating func forgetUnused(_ window: Window, _ now: Int64) {
-            longestWindowMilliseconds = max(longestWindowMilliseconds, Int64(window.lengthSeconds) * 1000)
-            guard now >= nextForgetting else { return }
-            if nextForgetting != .min { keys.forgetOld() }
-            nextForgetting = now + 2 * longestWindowMilliseconds
         }
     }
 }

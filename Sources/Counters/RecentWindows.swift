@@ -1,6 +1,6 @@
 import Policy
 
-/// The hits of one key in its newest window and the two before.
+/// What the hits of one key cost in its newest window and the two before.
 ///
 /// Three, because two workers may see the turn from one window to the next some milliseconds apart: a hit that is counted
 /// late in window `n` needs that of `n` − 1, also when another has begun `n` + 1 already.
@@ -23,23 +23,23 @@ struct RecentWindows: Equatable {
         }
     }
 
-    /// Counts one hit in window `number`.
+    /// Counts one hit in window `number`, for what it costs; 0 looks only.
     ///
     /// - Parameter floor: what is known to have been counted elsewhere before; the counts are at least this.
-    mutating func hit(_ number: Int64, startingFrom floor: WindowCounts) -> WindowCounts {
+    mutating func hit(_ number: Int64, cost: Int, startingFrom floor: WindowCounts) -> WindowCounts {
         advance(to: number)
         var seen = seen(from: number)
-        seen.current = max(seen.current, floor.current) + 1
+        seen.current = max(seen.current, floor.current) + cost
         seen.previous = max(seen.previous, floor.previous)
         set(number, seen.current)
         set(number - 1, seen.previous)
         return seen
     }
 
-    /// Takes back one hit of window `number`, where that is still known.
-    mutating func giveBack(_ number: Int64) {
+    /// Takes back a hit of window `number`, where that is still known.
+    mutating func giveBack(_ number: Int64, cost: Int) {
         let current = seen(from: number).current
-        if number <= newest, current > 0 { set(number, current - 1) }
+        if number <= newest, current > 0 { set(number, max(current - cost, 0)) }
     }
 
     private mutating func set(_ number: Int64, _ count: Int) {

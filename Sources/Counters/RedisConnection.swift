@@ -8,13 +8,15 @@ import Policy
 /// task serves the connection: ``serve(unless:)`` reads the answers and keeps the deadlines.
 final class RedisConnection: TurnFlushing {
     private let limits: RedisBackend.Limits
-    private let counters: RedisCounters
-    private let socket: Socket
+    private let unixClock: () -> Int64
+    let counters: RedisCounters
+    private let node: RedisNode
+    private let transport: RedisTransport
     private var isOpen = true
     private let waiter: Waiter
     private let input = ByteBuffer(capacity: 16 * 1024)
-    private let output: ByteBuffer
-    private let replies: RedisReplies
+    private let output = ByteBuffer(capacity: 16 * 1024)
+    private let replies = RedisReplies()
     /// Which connection of its store this is.
     private let epoch: Int
 
@@ -32,6 +34,8 @@ final class RedisConnection: TurnFlushing {
 
     /// None before this place of `batches` is waited for.
     private var firstWaitedFor = 0
+    /// How many of the batches don't have their deadlines in order.
+    private var outOfOrderCount = 0
     private var lateInARow = 0
     private var isProbing = false
     private var nextProbe = Int64.max
@@ -40,15 +44,23 @@ final class RedisConnection: TurnFlushing {
     private var alarm = Int64.max
     private var closingWords = ""
 
+    /// Where the clock of this Redis is.
+    private(set) var clock: StoreClock
+    private var clockAskedAt: Int64 = 0
+    private var nextClockQuestion: Int64
+
     init(
-        _ limits: RedisBackend.Limits, _ counters: RedisCounters, _ socket: Socket, _ output: ByteBuffer,
-        _ replies: RedisReplies, _ waiter: Waiter, epoch: Int
+        _ counters: RedisCounters, _ node: RedisNode, _ transport: RedisTransport, _ waiter: Waiter, _ clock: StoreClock,
+        epoch: Int
     ) {
-        self.limits = limits
+        let backend = counters.backend
+        limits = backend.limits
+        unixClock = backend.unixClock
+        self.clock = clock
+        nextClockQuestion = waiter.loop.nowMilliseconds + backend.limits.clockMilliseconds
         self.counters = counters
-        self.socket = socket
-        self.output = output
-        self.replies = replies
+        self.node = node
+        self.transport = transport
         self.waiter = waiter
         self.epoch = epoch
         batchesDone = epoch << 40
@@ -68,30 +80,68 @@ final class RedisConnection: TurnFlushing {
 
     // MARK: Collecting
 
-    func collect(_ hit: WaitingHit, _ key: CountedKey, _ window: Window, unixMilliseconds: Int64) {
-        let number = window.number(atMilliseconds: unixMilliseconds)
-        batches[place(key, window, number, unixMilliseconds)].add(hit)
+    func collect(_ hit: WaitingHit, _ key: CountedKey, _ quota: Quota, unixMilliseconds: Int64) {
+        let work: HitBatch.Work = switch quota.algorithm {
+        case .slidingWindow, .fixedWindow: .window(quota, quota.window.number(atMilliseconds: unixMilliseconds))
+        case .slidingLog, .tokenBucket: .hits(quota, cost: hit.cost)
+        }
+        batches[place(key, work, unixMilliseconds)].add(hit)
         waitingCount += 1
     }
 
-    /// - Parameter unixMilliseconds: about when.
-    func collectGivenBack(_ count: Int, _ key: CountedKey, _ window: Window, _ number: Int64, unixMilliseconds: Int64) {
-        // A window's key lives to the end of the next. What is given back later than that has nowhere to go.
-        guard takesCommands, window.number(atMilliseconds: unixMilliseconds) <= number + 1 else { return }
-        batches[place(key, window, number, unixMilliseconds)].giveBack(count)
+    func collectLookup(_ lookup: WaitingHit, _ key: CountedKey, unixMilliseconds: Int64) {
+        batches[place(key, .lookup, unixMilliseconds)].add(lookup)
+        waitingCount += 1
     }
 
-    /// The place of this turn's batch for a key and window.
-    private func place(_ key: CountedKey, _ window: Window, _ number: Int64, _ unixMilliseconds: Int64) -> Int {
+    /// For a bucket or a log.
+    ///
+    /// - Parameters:
+    ///   - id: the hit's in its log; nil for a bucket.
+    ///   - unixMilliseconds: about when.
+    func collectGivenBack(_ cost: Int, id: Int?, _ key: CountedKey, _ quota: Quota, unixMilliseconds: Int64) {
+        guard takesCommands else { return }
+        batches[place(key, .givingBack(quota, cost: cost), unixMilliseconds)].giveBack(cost, id: id)
+    }
+
+    /// For a window.
+    ///
+    /// - Parameter unixMilliseconds: about when.
+    func collectGivenBack(_ cost: Int, _ key: CountedKey, _ quota: Quota, _ number: Int64, unixMilliseconds: Int64) {
+        // A window's key lives to the end of the next. What is given back later than that has nowhere to go.
+        guard takesCommands, quota.window.number(atMilliseconds: unixMilliseconds) <= number + 1 else { return }
+        batches[place(key, .window(quota, number), unixMilliseconds)].giveBack(cost)
+    }
+
+    /// The place of this turn's batch for a key and what is wanted of it.
+    private func place(_ key: CountedKey, _ work: HitBatch.Work, _ unixMilliseconds: Int64) -> Int {
         let latest = key.latestBatch - batchesDone
-        if key.latestBatch >= batchesSent, latest < batches.count, batches[latest].number == number { return latest }
-        if !isFlushDue {
-            isFlushDue = true
-            waiter.loop.flushAtEndOfTurn(self)
-        }
+        if key.latestBatch >= batchesSent, latest < batches.count, batches[latest].work == work { return latest }
+        makeFlushDue()
         key.latestBatch = batchesDone + batches.count
-        batches.append(HitBatch(key, window, number, unixMilliseconds: unixMilliseconds))
+        batches.append(HitBatch(key, work, unixMilliseconds: unixMilliseconds))
         return batches.count - 1
+    }
+
+    /// Takes over what another node of the cluster has not done, to be sent at the end of this turn.
+    func redo(_ batch: HitBatch) {
+        if batch.isWaitedFor {
+            waitingCount += batch.hitCount
+            setAlarm(at: batch.deadline)
+        }
+        append(batch)
+    }
+
+    private func append(_ batch: HitBatch) {
+        makeFlushDue()
+        outOfOrderCount += 1
+        batches.append(batch)
+    }
+
+    private func makeFlushDue() {
+        guard !isFlushDue else { return }
+        isFlushDue = true
+        waiter.loop.flushAtEndOfTurn(self)
     }
 
     // MARK: Sending
@@ -106,35 +156,74 @@ final class RedisConnection: TurnFlushing {
     }
 
     private func write(_ batch: inout HitBatch, _ deadline: Int64) {
+        batch.deadline = min(batch.deadline, deadline)
+        if let redo = batch.redo { return write(batch, again: redo) }
+        switch batch.work {
+        case .window(let quota, let number): writeChange(&batch, quota, number)
+        case .hits, .givingBack:
+            if !batch.sendsSource { batch.firstID = counters.takeIDs(batch.hitCount) }
+            batch.appendScript(to: output)
+            noteSent(.script, batch.deadline)
+        case .lookup:
+            output.appendGet(batch.key.plainKey)
+            noteSent(.value, batch.deadline)
+        }
+    }
+
+    private func writeChange(_ batch: inout HitBatch, _ quota: Quota, _ number: Int64) {
         let key = batch.key
-        let wanted = key.ask(batch.number, epoch: epoch)
-        let windowKey = key.windowKey(batch.number)
+        let wanted = key.ask(number, epoch: epoch)
+        let windowKey = key.windowKey(number)
         var expected: ExpectedReplies = .change
         // INCRBY sets no expiry, and a key that takes back a hit may just have expired. Made with its expiry where it isn't
         // there, a key is never without, wherever this connection breaks off. In milliseconds from now, since Redis' clock may
         // not be ours.
         if wanted.birth || batch.givenBack != 0 {
-            output.appendBirth(windowKey, expiresAfterMilliseconds: batch.lifetimeMilliseconds)
+            output.appendBirth(windowKey, expiresAfterMilliseconds: lifetimeMilliseconds(of: batch, quota, number))
             expected.insert(.birth)
         }
-        output.appendIncrement(windowKey, by: batch.change)
-        batch.previous = wanted.previous
-        batch.deadline = deadline
-        if batch.isWaitedFor, wanted.previous == nil {
-            output.appendGet(key.windowKey(batch.number - 1))
+        output.appendIncrement(windowKey, by: batch.cost - batch.givenBack)
+        batch.previous = quota.algorithm == .fixedWindow ? 0 : wanted.previous
+        if batch.isWaitedFor, batch.previous == nil {
+            output.appendGet(key.windowKey(number - 1))
             expected.insert(.previous)
         }
-        noteSent(expected, deadline)
+        noteSent(expected, batch.deadline)
     }
 
-    private func noteSent(_ expected: ExpectedReplies, _ deadline: Int64) {
+    /// How long a window's key is to live from the first hit on: to the end of the next window.
+    private func lifetimeMilliseconds(of batch: HitBatch, _ quota: Quota, _ number: Int64) -> Int {
+        min(Int(quota.window.end(of: number + 1) * 1000 - batch.unixMilliseconds), 2 * quota.window.lengthSeconds * 1000)
+    }
+
+    private func write(_ batch: HitBatch, again redo: HitBatch.RedoneCommands) {
+        func append(_ command: ExpectedReplies, _ write: () -> Void) {
+            guard redo.missing.contains(command) else { return }
+            if redo.isAsking { output.appendAsking() }
+            write()
+        }
+        if case .window(let quota, let number) = batch.work {
+            let key = batch.key.windowKey(number)
+            append(.birth) {
+                output.appendBirth(key, expiresAfterMilliseconds: lifetimeMilliseconds(of: batch, quota, number))
+            }
+            append(.change) { output.appendIncrement(key, by: batch.cost - batch.givenBack) }
+            append(.previous) { output.appendGet(batch.key.windowKey(number - 1)) }
+        } else {
+            append(.script) { batch.appendScript(to: output) }
+            append(.value) { output.appendGet(batch.key.plainKey) }
+        }
+        noteSent(redo.missing, batch.deadline, redo: redo)
+    }
+
+    private func noteSent(_ expected: ExpectedReplies, _ deadline: Int64, redo: HitBatch.RedoneCommands? = nil) {
         setAlarm(at: deadline)
-        sent.append(SentCommands(expected: expected, deadline: deadline))
+        sent.append(SentCommands(expected: expected, deadline: deadline, redo: redo))
     }
 
     private func sendOutput() {
-        guard isOpen, socket.isWritable, !output.isEmpty else { return }
-        if case .failed(let code) = socket.send(output) { close(because: SystemError.text(of: code)) }
+        guard isOpen, transport.isWritable, !output.isEmpty || transport.hasUnsent else { return }
+        if case .failed(let code) = transport.send(output) { close(because: transport.text(of: code)) }
     }
 
     // MARK: Serving
@@ -143,14 +232,15 @@ final class RedisConnection: TurnFlushing {
     ///
     /// - Parameter isStopping: whether to end it from this side; wake all of the loop's waiters when that changes.
     func serve(unless isStopping: () -> Bool) async -> String {
+        setAlarm(at: nextClockQuestion)
         while true {
             // First of all: an answer that is there isn't late, however late this task is.
-            if socket.isReadable { receive() }
+            if transport.isReadable { receive() }
             if waiter.isDue { keepDeadlines() }
             if isStopping() { stop() }
             if !isFlushDue { sendOutput() }
             guard isOpen else { break }
-            if socket.isReadable { await waiter.yieldTurn() } else { await waiter.park() }
+            if transport.isReadable { await waiter.yieldTurn() } else { await waiter.park() }
         }
         waiter.clearDeadline()
         return closingWords
@@ -165,20 +255,26 @@ final class RedisConnection: TurnFlushing {
         if sent.isEmpty && batches.isEmpty || now >= stopsAt { close(because: "this store is stopping") }
     }
 
+    /// Ends the connection, since counting belongs elsewhere.
+    func leave(because reason: String) { close(because: reason) }
+
     private func close(because reason: String) {
         guard isOpen else { return }
         closingWords = reason
         isOpen = false
-        socket.close()
+        transport.close()
         output.clear()
-        if waitingCount > 0 { counters.goOut(because: reason) }
+        if waitingCount > 0 { node.goOut(because: reason) }
         // Nothing is collected any more once the socket is closed, whatever those that are answered do.
-        while var batch = batches.popFirst() { _ = counters.answerWithoutRedis(&batch) }
+        while var batch = batches.popFirst() {
+            if batch.isLate { batch.key.takeRefusedLate(upTo: batch.cost) }
+            counters.answerWithoutRedis(&batch)
+        }
         waiter.wake()
     }
 
     private func receive() {
-        switch socket.receive(into: input, room: 8 * 1024) {
+        switch transport.receive(into: input, room: 8 * 1024) {
         case .received:
             let input = self.input
             guard replies.feed(input.bytes) else { return close(because: "it sent bytes that are no RESP") }
@@ -186,7 +282,7 @@ final class RedisConnection: TurnFlushing {
             readReplies()
         case .wouldBlock: break
         case .ended: close(because: "it closed the connection")
-        case .failed(let code): close(because: SystemError.text(of: code))
+        case .failed(let code): close(because: transport.text(of: code))
         }
     }
 
@@ -206,60 +302,110 @@ final class RedisConnection: TurnFlushing {
     private func take(_ reply: RedisReply, _ answer: inout PartialAnswer) {
         if answer.missing.isEmpty {
             guard !sent.isEmpty else { return close(because: "it sent a reply to nothing") }
-            answer = PartialAnswer(missing: sent[0].expected)
+            answer = PartialAnswer(sent[0])
         }
         if let error = answer.take(reply) { return close(because: error) }
         guard answer.missing.isEmpty, let commands = sent.popFirst() else { return }
-        if commands.expected.contains(.change), var batch = batches.popFirst() {
+        if commands.redo != nil || !commands.expected.isDisjoint(with: .batch), var batch = batches.popFirst() {
             batchesDone += 1
             firstWaitedFor = max(firstWaitedFor - 1, 0)
-            settle(&batch, answer, commands.expected)
+            if batch.isOutOfOrder { outOfOrderCount -= 1 }
+            if let redirect = answer.redirect {
+                redirected(batch, answer, commands, redirect)
+            } else {
+                settle(&batch, answer, commands.expected)
+            }
         } else if commands.expected == .pong {
             probeAnswered(inTime: now <= commands.deadline)
+        } else if commands.expected == .clock, let time = answer.value {
+            clock.note(time, askedAt: clockAskedAt, answeredAt: unixClock())
         }
+    }
+
+    /// Has another node of the cluster do what this one didn't, once: it said that it has not, so nothing is counted twice.
+    private func redirected(_ batch: HitBatch, _ answer: PartialAnswer, _ commands: SentCommands, _ redirect: RedisRedirect) {
+        var (batch, expected) = (batch, commands.expected)
+        guard counters.isCluster else {
+            settle(&batch, answer, expected, isRefused: true)
+            return close(because: "it is a node of a cluster, which needs an address of its own kind")
+        }
+        let target = counters.follow(redirect, from: node)
+        let isDone = answer.redirected.isDisjoint(with: .batch)
+        var missing = isDone ? answer.redirected.intersection(.previous) : expected
+        // A key that isn't there yet is made where it is counted.
+        if missing.contains(.change) { missing.insert(.birth) }
+        if let target, batch.redo == nil, !missing.isEmpty {
+            if batch.isWaitedFor { waitingCount -= batch.hitCount }
+            batch.redo = HitBatch.RedoneCommands(missing: missing, answer: answer, isAsking: redirect.isAsk)
+            return target.redo(batch)
+        }
+        if isDone {
+            // Counted, but what was before is known only as it was seen last.
+            if case .window(_, let number) = batch.work { batch.previous = batch.key.seen(from: number).previous }
+            expected.subtract(answer.redirected)
+        }
+        settle(&batch, answer, expected, isRefused: !isDone)
     }
 
     // MARK: Counts
 
-    private func settle(_ batch: inout HitBatch, _ answer: PartialAnswer, _ expected: ExpectedReplies) {
+    private func settle(
+        _ batch: inout HitBatch, _ answer: PartialAnswer, _ expected: ExpectedReplies, isRefused: Bool = false
+    ) {
+        if answer.isScriptMissing { return sendSource(of: batch) }
         let waiting = batch.isWaitedFor ? batch.hitCount : 0
         waitingCount -= waiting
-        guard !answer.isRefused else {
-            if waiting > 0 { _ = counters.answerWithoutRedis(&batch) }
-            return
+        guard !answer.isRefused, !isRefused else {
+            if batch.isLate { batch.key.takeRefusedLate(upTo: batch.cost) }
+            return counters.answerWithoutRedis(&batch)
         }
+        switch batch.work {
+        case .window(let quota, let number): settleChange(&batch, quota, number, answer, expected)
+        case .hits(let quota, let cost): settleHits(&batch, quota, cost: cost, answer)
+        case .givingBack: break
+        case .lookup: settleLookup(&batch, answer.value)
+        }
+    }
+
+    /// Redis has forgotten a script (`SCRIPT FLUSH`, a failover), and so has done nothing: asks it again, with the source.
+    private func sendSource(of batch: HitBatch) {
+        var batch = batch
+        batch.sendsSource = true
+        append(batch)
+    }
+
+    private func settleChange(
+        _ batch: inout HitBatch, _ quota: Quota, _ number: Int64, _ answer: PartialAnswer, _ expected: ExpectedReplies
+    ) {
         let count = answer.count
-        let (key, number) = (batch.key, batch.number)
-        if count == batch.change, !expected.contains(.birth) {
+        let key = batch.key
+        if count == batch.cost - batch.givenBack, !expected.contains(.birth) {
             // Evicted or flushed, and made anew by INCRBY.
-            renewExpiry(of: batch)
+            output.appendExpiry(
+                key.windowKey(number), afterMilliseconds: lifetimeMilliseconds(of: batch, quota, number))
+            noteSent(.expiry, now + limits.deadlineMilliseconds)
         }
         // Below nothing, the key was lost with hits that were given back after: those are undone, each by who gave it back.
-        let undone = min(max(batch.hitCount - count, 0), max(batch.givenBack, 0))
-        if undone > 0 { giveBack(-undone, of: batch) }
-        let before = max(count + undone - batch.hitCount, 0)
-        key.note(number, current: before + batch.hitCount)
+        let undone = min(max(batch.cost - count, 0), max(batch.givenBack, 0))
+        let time = batch.unixMilliseconds
+        if undone > 0 { collectGivenBack(-undone, key, quota, number, unixMilliseconds: time) }
+        let before = max(count + undone - batch.cost, 0)
+        key.note(number, current: before + batch.cost)
         let previous = max(batch.previous ?? answer.previous, 0)
         if expected.contains(.previous) {
-            key.note(
-                number, previous: previous, window: batch.window, askedAtUnixMilliseconds: batch.unixMilliseconds, epoch: epoch)
+            key.note(number, previous: previous, window: quota.window, askedAtUnixMilliseconds: time, epoch: epoch)
         }
-        if batch.refusedLate > 0 { giveBack(batch.refusedLate, of: batch) }
-        guard waiting > 0 else { return }
+        if batch.isLate {
+            let refused = counters.refusedLate(of: batch)
+            if refused > 0 { collectGivenBack(refused, key, quota, number, unixMilliseconds: time) }
+        }
+        guard batch.isWaitedFor else { return }
         inTime()
-        batch.answerEach { hit, place in
-            let counts = WindowCounts(current: before + place, previous: previous)
-            hit.receiver.counted(ticket: hit.ticket, .counted(counts, number: number, isFallback: false))
+        let receipt = HitReceipt(.window(number), unixMilliseconds: time)
+        batch.answerEach { hit, cost in
+            let counts = WindowCounts(current: before + cost, previous: previous)
+            hit.receiver.counted(ticket: hit.ticket, .counted(.windows(counts), receipt))
         }
-    }
-
-    private func giveBack(_ count: Int, of batch: HitBatch) {
-        collectGivenBack(count, batch.key, batch.window, batch.number, unixMilliseconds: batch.unixMilliseconds)
-    }
-
-    private func renewExpiry(of batch: HitBatch) {
-        output.appendExpiry(batch.key.windowKey(batch.number), afterMilliseconds: batch.lifetimeMilliseconds)
-        noteSent(.expiry, now + limits.deadlineMilliseconds)
     }
 
     // MARK: Deadlines
@@ -277,6 +423,8 @@ final class RedisConnection: TurnFlushing {
         waiter.clearDeadline()
         giveUpLate()
         guard isOpen else { return }
+        if nextClockQuestion <= now { askClock() }
+        setAlarm(at: nextClockQuestion)
         if !sent.isEmpty {
             let end = sent[0].deadline - limits.deadlineMilliseconds + limits.silenceMilliseconds
             guard end > now else {
@@ -292,23 +440,39 @@ final class RedisConnection: TurnFlushing {
 
     private func giveUpLate() {
         while firstWaitedFor < batches.count, batches[firstWaitedFor].deadline <= now {
-            let place = firstWaitedFor
             firstWaitedFor += 1
-            var batch = batches[place]
-            guard batch.isWaitedFor else { continue }
-            lateInARow += 1
-            waitingCount -= batch.hitCount
-            if isDown { counters.goOut(because: "no answer within \(limits.deadlineMilliseconds) ms, \(lateInARow) times in a row") }
-            batch.refusedLate = counters.answerWithoutRedis(&batch)
-            batches[place] = batch
+            giveUp(at: firstWaitedFor - 1)
+        }
+        guard outOfOrderCount > 0 else { return }
+        for place in firstWaitedFor..<batches.count where batches[place].isOutOfOrder && batches[place].isWaitedFor {
+            if batches[place].deadline <= now { giveUp(at: place) } else { setAlarm(at: batches[place].deadline) }
         }
     }
 
+    private func giveUp(at place: Int) {
+        var batch = batches[place]
+        guard batch.isWaitedFor else { return }
+        lateInARow += 1
+        waitingCount -= batch.hitCount
+        if isDown { node.goOut(because: "no answer within \(limits.deadlineMilliseconds) ms, \(lateInARow) times in a row") }
+        batch.isLate = true
+        batch.key.batchIsLate()
+        counters.answerWithoutRedis(&batch)
+        batches[place] = batch
+    }
+
     /// Redis answered a hit before its deadline.
-    private func inTime() {
+    func inTime() {
         guard lateInARow > 0 else { return }
-        if isDown { counters.comeBack() }
+        if isDown { node.comeBack() }
         lateInARow = 0
+    }
+
+    private func askClock() {
+        nextClockQuestion = now + limits.clockMilliseconds
+        output.appendClockQuestion()
+        clockAskedAt = unixClock()
+        noteSent(.clock, now + limits.deadlineMilliseconds)
     }
 
     /// Asks in the background whether Redis is fast enough again; no request waits for it meanwhile.

@@ -8,14 +8,43 @@ import Synchronization
 /// A real Redis of a test's own, on a Unix socket in a directory of its own.
 final class RedisServer {
     let directory: URL
+    /// 0 for one that is on its Unix socket only.
+    let port: Int
+    private let arguments: [String]
     private var process: Process?
 
     var path: String { directory.appending(path: "redis.sock").path }
     var address: RedisAddress { RedisAddress(place: .unix(path: path)) }
 
-    init() throws {
+    /// - Parameter options: more of its command line.
+    convenience init(port: Int = 0, _ options: [String] = []) throws {
+        try self.init(port: port) { directory in
+            [
+                "--port", "\(port)", "--bind", "127.0.0.1", "--unixsocket", directory.appending(path: "redis.sock").path,
+                "--save", "", "--dir", directory.path, "--daemonize", "no",
+            ] + options
+        }
+    }
+
+    /// A sentinel of the master that is at `watchedPort`.
+    convenience init(port: Int, watching name: String, at watchedPort: Int, _ settings: [String]) throws {
+        try self.init(port: port) { directory in
+            // It writes what it finds out into its file.
+            let file = directory.appending(path: "sentinel.conf")
+            let lines = [
+                "port \(port)", "bind 127.0.0.1", "unixsocket \(directory.appending(path: "redis.sock").path)",
+                "dir \(directory.path)", "sentinel monitor \(name) 127.0.0.1 \(watchedPort) 2",
+            ]
+            try Data((lines + settings.map { "sentinel " + $0 } + [""]).joined(separator: "\n").utf8).write(to: file)
+            return [file.path, "--sentinel"]
+        }
+    }
+
+    private init(port: Int, arguments: (URL) throws -> [String]) throws {
+        self.port = port
         directory = FileManager.default.temporaryDirectory.appending(path: "gatehouse-redis-\(UInt32.random(in: 0 ... .max))")
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        self.arguments = try arguments(directory)
         try start()
     }
 
@@ -25,17 +54,16 @@ final class RedisServer {
     }
 
     /// Starts it, and waits until it answers.
-    func start(port: Int = 0) throws {
+    func start() throws {
         let process = Process()
         process.executableURL = URL(filePath: "/usr/bin/env")
-        process.arguments = [
-            "redis-server", "--port", "\(port)", "--bind", "127.0.0.1", "--unixsocket", path, "--save", "", "--dir",
-            directory.path, "--daemonize", "no",
-        ]
+        process.arguments = ["redis-server"] + arguments
         process.standardOutput = FileHandle.nullDevice
         try process.run()
         self.process = process
-        while try !ask("PING").hasPrefix("PONG") {}
+        while try !ask("PING").hasPrefix("PONG") {
+            guard process.isRunning else { throw CocoaError(.executableLoad) }
+        }
     }
 
     func kill() {
@@ -52,7 +80,10 @@ final class RedisServer {
 
     /// What `redis-cli` prints for a command.
     @discardableResult
-    func ask(_ words: String...) throws -> String {
+    func ask(_ words: String...) throws -> String { try ask(words) }
+
+    @discardableResult
+    func ask(_ words: [String]) throws -> String {
         let client = Process()
         let pipe = Pipe()
         client.executableURL = URL(filePath: "/usr/bin/env")

@@ -2,49 +2,15 @@ import EventLoop
 import Foundation
 import Logging
 import Policy
+import TestSupport
 import Testing
 
 @testable import Counters
 
-/// A moment in minute 28,866,880 (in 2024), far enough in for the minute before to have settled.
-private let moment: Int64 = 28_866_880 * 60_000 + 30_000
-private let number: Int64 = 28_866_880
-
-/// Redis, and stores that count in it.
-private struct Scene {
-    let redis = try! RedisServer()
-    let log = LoggedLines()
-    let memory = MemoryCounters(capacity: 10_000)
-
-    /// - Parameter deadline: long, where a busy machine shall not turn a count into a late one.
-    func backend(
-        onFailure: FailureMode = .local, deadline: Int64 = 5000, address: RedisAddress? = nil
-    ) -> RedisBackend {
-        var limits = RedisBackend.Limits()
-        limits.deadlineMilliseconds = deadline
-        limits.handshakeMilliseconds = 5000
-        limits.silenceMilliseconds = 60_000
-        return RedisBackend(address ?? redis.address, limits, onFailure: onFailure, fallback: memory)
-    }
-
-    func store(_ backend: RedisBackend) async throws -> StoreHost {
-        let log = log
-        let host = try StoreHost(.redis(backend), logger: Logger(label: "test") { _ in log })
-        await host.start()
-        return host
-    }
-
-    func store(onFailure: FailureMode = .local, deadline: Int64 = 5000) async throws -> StoreHost {
-        try await store(backend(onFailure: onFailure, deadline: deadline))
-    }
-
-    func value(_ user: String = "one", _ number: Int64 = number) throws -> String {
-        try redis.ask("GET", "ratelimit:\(user):\(number)")
-    }
-}
-
-private func counted(_ current: Int, _ previous: Int, isFallback: Bool = false) -> CountResult {
-    .counted(WindowCounts(current: current, previous: previous), number: number, isFallback: isFallback)
+private func counted(_ current: Int, _ previous: Int, isFallback: Bool = false, isLate: Bool = false, at time: Int64 = moment) -> CountResult {
+    .counted(
+        .windows(WindowCounts(current: current, previous: previous)),
+        HitReceipt(.window(windowNumber), unixMilliseconds: time, isFallback: isFallback, isLate: isLate))
 }
 
 @Suite(.serialized) struct `A store on Redis` {
@@ -60,15 +26,101 @@ private func counted(_ current: Int, _ previous: Int, isFallback: Bool = false) 
         await store.stop()
     }
 
+    @Test func `counts what hits cost, in one command a turn`() async throws {
+        let store = try await scene.store()
+        let before = try scene.redis.calls(of: "incrby")
+        #expect(await store.hits(3, at: moment, costs: [5, 1, 2]) == [counted(5, 0), counted(6, 0), counted(8, 0)])
+        #expect(try scene.redis.calls(of: "incrby") == before + 1)
+        #expect(await store.admitted(100, of: "two", at: moment, costs: [3]) == 33)
+        await store.turn()
+        // One that costs more than there ever is is not asked for.
+        let over = await store.hits(1, of: "two", at: moment, StoreHost.quota(count: 2), costs: [3])
+        #expect(over == [.knownOver(untilUnixMilliseconds: moment + 60_000)])
+        await store.stop()
+        #expect(try scene.value() == "8")
+        #expect(try scene.value("two") == "99")
+    }
+
+    @Test func `needs no window before for a fixed window`() async throws {
+        let store = try await scene.store()
+        let before = try scene.redis.calls(of: "get")
+        #expect(await store.hits(2, at: windowNumber * 60_000, StoreHost.quota(.fixedWindow)).count == 2)
+        #expect(await store.admitted(200, of: "two", at: moment, StoreHost.quota(.fixedWindow, count: 100)) == 100)
+        #expect(try scene.redis.calls(of: "get") == before)
+        await store.stop()
+    }
+
+    @Test func `doesn't ask again for a key that is known to be over`() async throws {
+        let store = try await scene.store()
+        func asked() throws -> Int { try scene.redis.calls(of: "incrby") }
+        #expect(await store.admitted(100, at: moment) == 100)
+        #expect(await store.admitted(1, at: moment, remembering: true) == 0)
+        await store.turn()
+        let before = try asked()
+        // 100 are the next window's previous ones, so one has room 600 ms into it.
+        let until = windowNumber * 60_000 + 60_600
+        for time in [moment, moment + 1, until - 1] {
+            #expect(await store.hits(1, at: time, StoreHost.quota(count: 100)) == [.knownOver(untilUnixMilliseconds: until)])
+        }
+        let looked = await store.hits(1, at: moment, StoreHost.quota(count: 100), costs: [0])
+        #expect(looked == [.knownOver(untilUnixMilliseconds: until)])
+        #expect(try asked() == before)
+        #expect(await store.admitted(1, at: until, remembering: true) == 1)
+        #expect(try asked() == before + 1)
+        // Of other keys nothing is known, and looking costs no command.
+        guard case .counted(let state, let receipt) = await store.hits(1, of: "two", at: moment, costs: [0])[0] else {
+            Issue.record("known of a key that was never asked for")
+            return
+        }
+        #expect(state == .windows(WindowCounts(current: 0, previous: 0)) && receipt.charge == .nothing)
+        await store.stop()
+        #expect(try asked() == before + 1)
+    }
+
+    @Test func `sends a dozen commands for a thousand decisions`() async throws {
+        let store = try await scene.store()
+        func asked() throws -> Int {
+            try ["set", "incrby", "get", "pexpire", "evalsha"].reduce(0) { try $0 + scene.redis.calls(of: $1) }
+        }
+        _ = await store.hits(1, at: moment)
+        let before = try asked()
+        // Ten turns of a hundred hits of one key.
+        for _ in 0..<10 { _ = await store.hits(100, at: moment) }
+        #expect(try asked() == before + 10)
+        // A thousand of one that is over: the first of which is asked for, and given back, with its expiry.
+        #expect(await store.admitted(100, of: "two", at: moment) == 100)
+        await store.turn()
+        let full = try asked()
+        for _ in 0..<1000 { #expect(await store.admitted(1, of: "two", at: moment, remembering: true) == 0) }
+        await store.turn()
+        #expect(try asked() == full + 3)
+        await store.stop()
+    }
+
+    @Test func `asks again for a key that has room, since an admitted hit was given back`() async throws {
+        let store = try await scene.store()
+        #expect(await store.admitted(101, at: moment, remembering: true) == 100)
+        #expect(await store.admitted(1, at: moment) == 0)
+        await store.giveBack(1, number: windowNumber)
+        #expect(await store.admitted(1, at: moment) == 1)
+        // What is known of a dear hit says nothing of a cheap one.
+        #expect(await store.admitted(1, of: "dear", at: moment, costs: [95]) == 1)
+        #expect(await store.admitted(1, of: "dear", at: moment, costs: [6], remembering: true) == 0)
+        let results = await store.hits(2, of: "dear", at: moment, costs: [7, 5])
+        #expect(results.contains { if case .knownOver = $0 { true } else { false } })
+        #expect(results.contains { $0.isFallback == false })
+        await store.stop()
+    }
+
     @Test func `asks for the window before until it has settled`() async throws {
         let store = try await scene.store()
-        let start = number * 60_000
-        try scene.redis.ask("SET", "ratelimit:one:\(number - 1)", "41", "PX", "60000")
-        #expect(await store.hits(1, at: start) == [counted(1, 41)])
-        try scene.redis.ask("SET", "ratelimit:one:\(number - 1)", "40", "PX", "60000")
-        #expect(await store.hits(1, at: start + 2000) == [counted(2, 40)])
+        let start = windowNumber * 60_000
+        try scene.redis.ask("SET", "ratelimit:one:\(windowNumber - 1)", "41", "PX", "60000")
+        #expect(await store.hits(1, at: start) == [counted(1, 41, at: start)])
+        try scene.redis.ask("SET", "ratelimit:one:\(windowNumber - 1)", "40", "PX", "60000")
+        #expect(await store.hits(1, at: start + 2000) == [counted(2, 40, at: start + 2000)])
         let before = try scene.redis.calls(of: "get")
-        #expect(await store.hits(1, at: start + 3000) == [counted(3, 40)])
+        #expect(await store.hits(1, at: start + 3000) == [counted(3, 40, at: start + 3000)])
         #expect(try scene.redis.calls(of: "get") == before)
         await store.stop()
     }
@@ -109,13 +161,15 @@ private func counted(_ current: Int, _ previous: Int, isFallback: Bool = false) 
     }
 
     @Test func `authenticates and selects its database, over TCP too`() async throws {
-        try scene.redis.ask("ACL", "SETUSER", "bob", "on", ">se cret", "~ratelimit:*", "+set", "+get", "+incrby", "+pexpire", "+select")
+        try scene.redis.ask(
+            "ACL", "SETUSER", "bob", "on", ">se cret", "~ratelimit:*", "+set", "+get", "+incrby", "+pexpire", "+select",
+            "+script|load", "+eval", "+time")
         try scene.redis.ask("CONFIG", "SET", "port", "0")
         var address = scene.redis.address
         (address.user, address.password, address.database) = ("bob", "se cret", 3)
         let store = try await scene.store(scene.backend(address: address))
         #expect(await store.hits(1, at: moment) == [counted(1, 0)])
-        #expect(try scene.redis.ask("-n", "3", "GET", "ratelimit:one:\(number)") == "1")
+        #expect(try scene.redis.ask("-n", "3", "GET", "ratelimit:one:\(windowNumber)") == "1")
         await store.stop()
 
         let port = try freePort()
@@ -124,7 +178,7 @@ private func counted(_ current: Int, _ previous: Int, isFallback: Bool = false) 
         for host in ["127.0.0.1", "localhost"] {
             let url = "redis://:other@\(host):\(port)"
             let store = try await scene.store(scene.backend(address: RedisAddress(url: url)))
-            guard case .counted(_, _, isFallback: false) = await store.hits(1, at: moment)[0] else {
+            guard await store.hits(1, at: moment)[0].isFallback == false else {
                 Issue.record("not counted over \(url)")
                 return
             }
@@ -145,8 +199,8 @@ private func counted(_ current: Int, _ previous: Int, isFallback: Bool = false) 
             let back = Int64.random(in: 0...1, using: &random)
             switch step % 8 {
             case 0...3: _ = await store.hits(Int.random(in: 1...3, using: &random), of: user, at: moment - back * 60_000)
-            case 4, 5: await store.giveBack(Int.random(in: 1...3, using: &random), of: user, number: number - back)
-            case 6: try scene.redis.ask("DEL", "ratelimit:\(user):\(number - back)")
+            case 4, 5: await store.giveBack(Int.random(in: 1...3, using: &random), of: user, number: windowNumber - back)
+            case 6: try scene.redis.ask("DEL", "ratelimit:\(user):\(windowNumber - back)")
             default: if step % 64 == 63 { try scene.redis.ask("FLUSHALL") }
             }
             if step % 50 == 49 {
@@ -163,33 +217,34 @@ private func counted(_ current: Int, _ previous: Int, isFallback: Bool = false) 
     @Test func `leaves no debt behind where a hit is given back on an expired key`() async throws {
         let store = try await scene.store()
         _ = await store.hits(3, at: moment)
-        try scene.redis.ask("DEL", "ratelimit:one:\(number)")
+        try scene.redis.ask("DEL", "ratelimit:one:\(windowNumber)")
         let renewals = try scene.redis.calls(of: "pexpire")
-        await store.giveBack(2, number: number)
+        await store.giveBack(2, number: windowNumber)
         await store.turn()
         // The key it made was never without its expiry, and needed none afterwards.
         _ = await store.hits(1, of: "two", at: moment)
         #expect(try scene.redis.calls(of: "pexpire") == renewals)
         #expect(await store.hits(1, at: moment) == [counted(1, 0)])
         // Given back and hit in one turn, too.
-        try scene.redis.ask("DEL", "ratelimit:one:\(number)")
+        try scene.redis.ask("DEL", "ratelimit:one:\(windowNumber)")
         #expect(await store.hits(1, at: moment, givenBack: 1) == [counted(1, 0)])
         await store.stop()
         #expect(try scene.value() == "1")
-        #expect(try scene.redis.keys().all == scene.redis.keys().expiring)
+        let keys = try scene.redis.keys()
+        #expect(keys.all == keys.expiring)
     }
 
     @Test func `gives nothing back to a window that no longer matters`() async throws {
         let store = try await scene.store()
         _ = await store.hits(1, at: moment)
-        await store.giveBack(1, number: number - 2)
+        await store.giveBack(1, number: windowNumber - 2)
         await store.stop()
-        #expect(try scene.redis.ask("KEYS", "ratelimit:?*") == "ratelimit:one:\(number)")
+        #expect(try scene.redis.ask("KEYS", "ratelimit:?*") == "ratelimit:one:\(windowNumber)")
     }
 
     @Test func `keeps counting where somebody put one key to another use`() async throws {
         let store = try await scene.store()
-        try scene.redis.ask("RPUSH", "ratelimit:odd:\(number)", "x")
+        try scene.redis.ask("RPUSH", "ratelimit:odd:\(windowNumber)", "x")
         #expect(await store.hits(1, of: "odd", at: moment) == [counted(1, 0, isFallback: true)])
         #expect(await store.hits(1, at: moment) == [counted(1, 0)])
         #expect(scene.log.lines == [])
@@ -262,7 +317,7 @@ private func counted(_ current: Int, _ previous: Int, isFallback: Bool = false) 
         var limits = RedisBackend.Limits()
         limits.handshakeMilliseconds = 50
         let address = RedisAddress(place: .tcp(host: "redis.invalid", port: 6379))
-        let store = try await scene.store(RedisBackend(address, limits, onFailure: .local, fallback: scene.memory))
+        let store = try await scene.store(try RedisBackend(address, limits, onFailure: .local, fallback: scene.memory))
         #expect(await store.hits(1, at: moment) == [counted(1, 0, isFallback: true)])
         await store.stop()
         #expect(scene.log.lines.count == 1)
@@ -297,20 +352,16 @@ private func counted(_ current: Int, _ previous: Int, isFallback: Bool = false) 
         scene.redis.pause()
         for count in 1...3 {
             let (results, took) = await timed { await store.hits(1, at: moment) }
-            #expect(results == [counted(count, 0, isFallback: true)])
+            #expect(results == [counted(count, 0, isFallback: true, isLate: true)])
             #expect(took >= 49)
         }
-        let (results, took) = await timed { await store.hits(1000, at: moment) }
-        #expect(results.count == 1000 && results.allSatisfy(\.isFallback))
+        let (results, took) = await timed { await store.hits(200, at: moment) }
+        #expect(results.count == 200 && results.allSatisfy { $0.isFallback == true })
         #expect(took < 49)
         scene.redis.resume()
         await store.waitUntilRedisCounts()
         // The three that were late are counted in Redis too: they passed.
-        guard case .counted(let counts, _, isFallback: false) = await store.hits(1, at: moment)[0] else {
-            Issue.record("Redis was late again")
-            return
-        }
-        #expect(counts == WindowCounts(current: 4, previous: 0))
+        #expect(await store.hits(1, at: moment) == [counted(4, 0)])
         await store.stop()
         #expect(scene.log.lines.count >= 2)
     }
@@ -322,7 +373,7 @@ private func counted(_ current: Int, _ previous: Int, isFallback: Bool = false) 
         await counting.waitUntilRedisCounts()
         scene.redis.pause()
         #expect(await denying.hits(5, of: "denied", at: moment) == Array(repeating: .unavailable(.deny), count: 5))
-        #expect(await counting.admitted(5, of: "limited", at: moment, limit: 2) == 2)
+        #expect(await counting.admitted(5, of: "limited", at: moment, StoreHost.quota(count: 2)) == 2)
         scene.redis.resume()
         await denying.waitUntilRedisCounts()
         await counting.waitUntilRedisCounts()
@@ -336,7 +387,7 @@ private func counted(_ current: Int, _ previous: Int, isFallback: Bool = false) 
         var limits = RedisBackend.Limits()
         limits.silenceMilliseconds = 200
         limits.handshakeMilliseconds = 100
-        let backend = RedisBackend(scene.redis.address, limits, onFailure: .local, fallback: scene.memory)
+        let backend = try RedisBackend(scene.redis.address, limits, onFailure: .local, fallback: scene.memory)
         let store = try await scene.store(backend)
         await store.waitUntilRedisCounts()
         scene.redis.pause()
@@ -348,28 +399,8 @@ private func counted(_ current: Int, _ previous: Int, isFallback: Bool = false) 
     }
 }
 
-extension CountResult {
-    fileprivate var isFallback: Bool {
-        if case .counted(_, _, isFallback: true) = self { true } else { false }
-    }
-}
-
-extension RedisServer {
-    fileprivate func ask(_ words: [String]) throws {
-        switch words.count {
-        case 3: try ask(words[0], words[1], words[2])
-        default: try ask(words[0], words[1], words[2], words[3])
-        }
-    }
-}
-
 private func timed<Result>(_ body: () async -> Result) async -> (Result, milliseconds: Int64) {
     let start = Clock.monotonicNanoseconds()
     let result = await body()
     return (result, (Clock.monotonicNanoseconds() - start) / 1_000_000)
-}
-
-/// A port that was free a moment ago.
-private func freePort() throws -> Int {
-    try Listener.tcp(SocketAddress.resolve(host: "127.0.0.1", port: 0)[0]).address.port
 }

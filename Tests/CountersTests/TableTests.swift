@@ -17,11 +17,11 @@ import Testing
             let number = newest - Int64.random(in: 0...1, using: &random)
             if Bool.random(using: &random) {
                 reference[number, default: 0] += 1
-                let counts = windows.hit(number, startingFrom: WindowCounts(current: 0, previous: 0))
+                let counts = windows.hit(number, cost: 1, startingFrom: WindowCounts(current: 0, previous: 0))
                 #expect(counts == WindowCounts(current: reference[number] ?? 0, previous: reference[number - 1] ?? 0))
             } else {
                 reference[number] = max((reference[number] ?? 0) - 1, 0)
-                windows.giveBack(number)
+                windows.giveBack(number, cost: 1)
             }
         }
     }
@@ -30,9 +30,9 @@ import Testing
 @Test func `counts start from what was counted elsewhere, once`() {
     var windows = RecentWindows(newest: 7)
     let floor = WindowCounts(current: 60, previous: 30)
-    #expect(windows.hit(7, startingFrom: floor) == WindowCounts(current: 61, previous: 30))
-    #expect(windows.hit(7, startingFrom: floor) == WindowCounts(current: 62, previous: 30))
-    windows.giveBack(7)
+    #expect(windows.hit(7, cost: 1, startingFrom: floor) == WindowCounts(current: 61, previous: 30))
+    #expect(windows.hit(7, cost: 1, startingFrom: floor) == WindowCounts(current: 62, previous: 30))
+    windows.giveBack(7, cost: 1)
     #expect(windows.seen(from: 8) == WindowCounts(current: 0, previous: 61))
     #expect(windows.seen(from: 6) == WindowCounts(current: 30, previous: 0))
 }
@@ -40,26 +40,32 @@ import Testing
 @Test func `a clock that was set back far starts anew`() {
     var windows = RecentWindows(newest: 1000)
     let nothing = WindowCounts(current: 0, previous: 0)
-    _ = windows.hit(1000, startingFrom: nothing)
-    #expect(windows.hit(10, startingFrom: nothing) == WindowCounts(current: 1, previous: 0))
+    _ = windows.hit(1000, cost: 1, startingFrom: nothing)
+    #expect(windows.hit(10, cost: 1, startingFrom: nothing) == WindowCounts(current: 1, previous: 0))
 }
 
 // MARK: Keys
 
 private final class Named: KeyEntry {
     let key: [UInt8]
-    init(_ name: String) { key = Array(name.utf8) }
+    let weight: Int
+    let mattersUntil: Int64
+    init(_ name: String, weight: Int = 1, mattersUntil: Int64 = .max) {
+        key = Array(name.utf8)
+        self.weight = weight
+        self.mattersUntil = mattersUntil
+    }
 }
 
 extension RecentKeys {
-    fileprivate func entry(_ name: String, hash: UInt64? = nil) -> Entry? {
+    fileprivate func entry(_ name: String, hash: UInt64? = nil, now: Int64 = 0) -> Entry? {
         let key = Array(name.utf8)
-        return find(key.span, hash: hash.map(KeyHash.init(value:)) ?? KeyHash(key.span))
+        return find(key.span, hash: hash.map(KeyHash.init(value:)) ?? KeyHash(key.span), now: now)
     }
 
-    fileprivate func add(_ entry: Entry) {
+    fileprivate func add(_ entry: Entry, now: Int64 = 0) {
         let key = entry.key
-        insert(entry, hash: KeyHash(key.span))
+        insert(entry, hash: KeyHash(key.span), now: now)
     }
 }
 
@@ -77,12 +83,28 @@ extension RecentKeys {
     #expect(keys.entry("key 0") == nil)
 }
 
+@Test func `what no longer matters goes first, however lately it was used`() {
+    let keys = RecentKeys<Named>(capacity: 400)
+    for number in 0..<90 { keys.add(Named("month \(number)", mattersUntil: 1_000_000)) }
+    for number in 0..<100_000 { keys.add(Named("second \(number)", mattersUntil: Int64(number) + 10), now: Int64(number)) }
+    #expect(keys.count <= 90 + 2 * 64 + 10)
+    for number in 0..<90 { #expect(keys.entry("month \(number)") != nil) }
+}
+
+@Test func `a heavy entry takes the room of several`() {
+    let keys = RecentKeys<Named>(capacity: 100)
+    for number in 0..<1000 {
+        keys.add(Named("key \(number)", weight: 10))
+        #expect(keys.count <= 12)
+    }
+}
+
 @Test func `two keys of one hash are never taken for each other`() {
     let keys = RecentKeys<Named>(capacity: 100)
     let (first, second) = (Named("first"), Named("second"))
-    keys.insert(first, hash: KeyHash(value: 1))
+    keys.insert(first, hash: KeyHash(value: 1), now: 0)
     #expect(keys.entry("second", hash: 1) == nil)
-    keys.insert(second, hash: KeyHash(value: 1))
+    keys.insert(second, hash: KeyHash(value: 1), now: 0)
     #expect(keys.entry("second", hash: 1) === second)
     #expect(keys.entry("first", hash: 1) == nil)
 }
@@ -109,7 +131,7 @@ extension RecentKeys {
 
 @Test func `a key's expiry and its previous count are asked for once`() {
     let minute = Window(lengthSeconds: 60)
-    let key = CountedKey(key: [], number: 9)
+    let key = CountedKey(key: [], mattersUntil: 0)
     var wanted = key.ask(10, epoch: 1)
     #expect(wanted.birth && wanted.previous == nil)
     wanted = key.ask(10, epoch: 1)
