@@ -1,0 +1,103 @@
+import Bytes
+
+/// `google.rpc.Code`: of a call, and of the decision that a `CheckResponse` carries.
+public enum StatusCode: UInt8, Sendable {
+    case ok = 0
+    case invalidArgument = 3
+    case notFound = 5
+    case permissionDenied = 7
+    case resourceExhausted = 8
+    case unimplemented = 12
+    case `internal` = 13
+    case unavailable = 14
+    case unauthenticated = 16
+}
+
+/// Writes an `envoy.service.auth.v3.CheckResponse`: the decision, one of the two answers, and the metadata.
+public struct CheckResponseWriter {
+    /// Whether a value was left out since it is not UTF-8, which the message's strings must be: the response must not be sent.
+    public private(set) var hasUnfitValue = false
+    private let output: ByteBuffer
+
+    /// - Parameter code: anything but `ok` denies.
+    public init(_ code: StatusCode, to output: ByteBuffer) {
+        self.output = output
+        output.append(field: 1) { $0.append(field: 1, varint: UInt64(code.rawValue)) }
+    }
+
+    /// Writes a `DeniedHttpResponse`.
+    public mutating func denied(status: UInt16, body: Span<UInt8>, headers: (inout Fields) -> Void) {
+        var fields = Fields(output: output)
+        // A body is content alone, of which the readable part is worth having.
+        let text = body.isUTF8 ? body.array : Array(body.text.utf8)
+        output.append(field: 2) { output in
+            output.append(field: 1) { $0.append(field: 1, varint: UInt64(status)) }
+            headers(&fields)
+            output.append(field: 3, text.span)
+        }
+        hasUnfitValue = fields.hasUnfitValue
+    }
+
+    /// Writes an `OkHttpResponse`.
+    public mutating func allowed(_ content: (inout Fields) -> Void) {
+        var fields = Fields(output: output)
+        output.append(field: 3) { _ in content(&fields) }
+        hasUnfitValue = fields.hasUnfitValue
+    }
+
+    /// Writes the dynamic metadata, a `google.protobuf.Struct` of strings.
+    public func metadata(_ fields: [(name: StaticString, value: [UInt8])]) {
+        output.append(field: 4) { output in
+            for field in fields {
+                output.append(field: 1) { entry in
+                    entry.append(field: 1, field.name)
+                    entry.append(field: 2) { $0.append(field: 3, field.value.span) }
+                }
+            }
+        }
+    }
+
+    /// What an answer of either kind says of headers and the query.
+    public struct Fields {
+        fileprivate let output: ByteBuffer
+        fileprivate(set) var hasUnfitValue = false
+
+        fileprivate init(output: ByteBuffer) { self.output = output }
+
+        /// Replaces a header: of the request in an allow, of the answer in a denial.
+        public mutating func setHeader(_ name: Span<UInt8>, _ value: Span<UInt8>) { option(2, name, value) }
+
+        /// Takes a header out of the request.
+        public func removeHeader(_ name: Span<UInt8>) { output.append(field: 5, name) }
+
+        /// Replaces a header of the upstream's answer.
+        public mutating func setResponseHeader(_ name: Span<UInt8>, _ value: Span<UInt8>) { option(6, name, value) }
+
+        /// Replaces a parameter of the request's query.
+        public func setQueryParameter(_ name: Span<UInt8>, _ value: Span<UInt8>) {
+            output.append(field: 7) { parameter in
+                parameter.append(field: 1, name)
+                parameter.append(field: 2, value)
+            }
+        }
+
+        /// Takes a parameter out of the request's query, however often it is there.
+        public func removeQueryParameter(_ name: Span<UInt8>) { output.append(field: 8, name) }
+
+        private mutating func option(_ number: UInt8, _ name: Span<UInt8>, _ value: Span<UInt8>) {
+            guard value.isUTF8 else { return hasUnfitValue = true }
+            let headerByteCount = ByteBuffer.fieldByteCount(name.count) + ByteBuffer.fieldByteCount(value.count)
+            let isEmpty = value.count == 0
+            output.append(number << 3 | 2)
+            output.append(varint: UInt64(ByteBuffer.fieldByteCount(headerByteCount) + (isEmpty ? 4 : 2)))
+            output.append(1 << 3 | 2)
+            output.append(varint: UInt64(headerByteCount))
+            output.append(field: 1, name)
+            output.append(field: 2, value)
+            // OVERWRITE_IF_EXISTS_OR_ADD: what is appended to would leave the client's own value in.
+            output.append(field: 3, varint: 2)
+            // Else Envoy leaves a header out whose value is empty, and the client's own stays.
+            if isEmpty { output.append(field: 4, varint: 1) }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+import Bytes
+
+/// What is known of the limit that a descriptor matched, this request counted.
+public struct LimitFinding: Sendable {
+    public let name: String
+    public let isOver: Bool
+    /// Requests a window.
+    public let limit: Int
+    public let windowSeconds: Int
+    public let remaining: Int
+    public let resetUnixSeconds: Int64
+
+    public init(name: String, isOver: Bool, limit: Int, windowSeconds: Int, remaining: Int, resetUnixSeconds: Int64) {
+        self.name = name
+        self.isOver = isOver
+        self.limit = limit
+        self.windowSeconds = windowSeconds
+        self.remaining = remaining
+        self.resetUnixSeconds = resetUnixSeconds
+    }
+}
+
+/// `envoy.service.ratelimit.v3.RateLimitResponse`.
+public struct RateLimitResponse {
+    /// One for each descriptor, in their order; nil for one that no limit applies to.
+    public let findings: [LimitFinding?]
+
+    public init(_ findings: [LimitFinding?]) { self.findings = findings }
+
+    /// Writes the message, with the `x-ratelimit-` headers of the limit that leaves the client least.
+    public func write(to output: ByteBuffer, nowUnixSeconds: Int64) {
+        let isOver = findings.contains { $0?.isOver == true }
+        output.append(field: 1, varint: Self.code(isOver: isOver))
+        for finding in findings {
+            output.append(field: 2) { status in
+                status.append(field: 1, varint: Self.code(isOver: finding?.isOver == true))
+                if let finding { Self.write(finding, to: status, nowUnixSeconds) }
+            }
+        }
+        guard let tightest = findings.compactMap({ $0 }).min(by: { ($0.isOver ? 0 : 1, $0.remaining) < ($1.isOver ? 0 : 1, $1.remaining) }) else {
+            return
+        }
+        Self.header("x-ratelimit-limit", Int64(tightest.limit), to: output)
+        Self.header("x-ratelimit-remaining", Int64(tightest.remaining), to: output)
+        Self.header("x-ratelimit-reset", tightest.resetUnixSeconds, to: output)
+        if tightest.isOver { Self.header("retry-after", max(tightest.resetUnixSeconds - nowUnixSeconds, 1), to: output) }
+    }
+
+    private static func code(isOver: Bool) -> UInt64 { isOver ? 2 : 1 }
+
+    private static func write(_ finding: LimitFinding, to status: ByteBuffer, _ nowUnixSeconds: Int64) {
+        let name = Array(finding.name.utf8)
+        status.append(field: 2) { limit in
+            limit.append(field: 1, varint: UInt64(UInt32(clamping: finding.limit)))
+            limit.append(field: 2, varint: unit(ofSeconds: finding.windowSeconds))
+            limit.append(field: 3, name.span)
+        }
+        status.append(field: 3, varint: UInt64(UInt32(clamping: finding.remaining)))
+        status.append(field: 4) { $0.append(field: 1, varint: UInt64(max(finding.resetUnixSeconds - nowUnixSeconds, 0))) }
+    }
+
+    /// The unit's number; 0, for an unknown one, where the window is none that the message has a word for.
+    private static func unit(ofSeconds seconds: Int) -> UInt64 {
+        switch seconds {
+        case 1: 1
+        case 60: 2
+        case 3_600: 3
+        case 86_400: 4
+        case 2_592_000: 5
+        case 31_536_000: 6
+        case 604_800: 7
+        default: 0
+        }
+    }
+
+    private static func header(_ name: StaticString, _ number: Int64, to output: ByteBuffer) {
+        output.append(field: 3) { header in
+            header.append(field: 1, name)
+            header.append(field: 2, Array("\(number)".utf8).span)
+        }
+    }
+}

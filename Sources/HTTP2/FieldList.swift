@@ -1,0 +1,61 @@
+import Bytes
+
+/// The fields of one header or trailer section, in their order, in one piece of storage.
+public struct FieldList: Sendable {
+    /// Where a field's name and value lie in ``FieldList/bytes``.
+    public struct Field: Sendable {
+        public let name: Range<Int>
+        public let value: Range<Int>
+    }
+
+    public private(set) var bytes: [UInt8] = []
+    public private(set) var fields: [Field] = []
+
+    public init() {}
+
+    /// - Parameter fields: their names in lower case; pseudo-header fields first.
+    public init(_ fields: [(name: StaticString, value: String)]) {
+        for field in fields { append(field.name, Array(field.value.utf8).span) }
+    }
+
+    /// How large the section is for the peer's limit: its bytes, and 32 for each field (RFC 9113 §6.5.2).
+    public var accountedByteCount: Int { bytes.count + 32 * fields.count }
+
+    public mutating func append(_ name: Span<UInt8>, _ value: Span<UInt8>) {
+        let start = bytes.count
+        bytes.reserveCapacity(start + name.count + value.count)
+        for index in name.indices { bytes.append(name[index]) }
+        appendValue(value, ofNameAt: start)
+    }
+
+    public mutating func append(_ name: StaticString, _ value: Span<UInt8>) {
+        let start = bytes.count
+        name.withUTF8Buffer { text in unsafe bytes.append(contentsOf: text) }
+        appendValue(value, ofNameAt: start)
+    }
+
+    /// The value of the first field of the name; nil where there is none.
+    ///
+    /// - Parameter name: in lower case.
+    public func first(_ name: StaticString) -> Range<Int>? {
+        for field in fields where bytes.span.extracting(field.name).equals(name) { return field.value }
+        return nil
+    }
+
+    /// Whether there is a field of the name, and its value is this.
+    public func has(_ name: StaticString, _ value: StaticString) -> Bool {
+        guard let range = first(name) else { return false }
+        return bytes.span.extracting(range).equals(value)
+    }
+
+    public mutating func removeAll() {
+        bytes.removeAll(keepingCapacity: true)
+        fields.removeAll(keepingCapacity: true)
+    }
+
+    private mutating func appendValue(_ value: Span<UInt8>, ofNameAt start: Int) {
+        let valueStart = bytes.count
+        for index in value.indices { bytes.append(value[index]) }
+        fields.append(Field(name: start..<valueStart, value: valueStart..<bytes.count))
+    }
+}

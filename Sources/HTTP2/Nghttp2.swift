@@ -1,0 +1,171 @@
+import Bytes
+import CNghttp2
+
+// nghttp2's callbacks. Each gets its ``ServerSession`` as user data.
+
+/// Made once: every session copies them.
+private nonisolated(unsafe) let callbacks = unsafe makeCallbacks()
+
+private func makeCallbacks() -> OpaquePointer? {
+    var callbacks: OpaquePointer?
+    unsafe nghttp2_session_callbacks_new(&callbacks)
+    unsafe nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks) { _, head, data in unsafe beginFrame(head, data) }
+    unsafe nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks) { _, frame, data in unsafe beginHeaders(frame, data) }
+    unsafe nghttp2_session_callbacks_set_on_header_callback(callbacks) { _, frame, name, nameCount, value, valueCount, _, data in
+        unsafe header(frame, name, nameCount, value, valueCount, data)
+    }
+    unsafe nghttp2_session_callbacks_set_on_invalid_header_callback(callbacks) { _, _, _, _, _, _, _, _ in
+        // Else the field is dropped without a word, and the request judged without it.
+        NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue
+    }
+    unsafe nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks) { _, frame, data in unsafe frameReceived(frame, data) }
+    unsafe nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks) { _, _, id, bytes, count, data in
+        unsafe contentReceived(id, bytes, count, data)
+    }
+    unsafe nghttp2_session_callbacks_set_on_frame_send_callback(callbacks) { _, frame, data in unsafe frameSent(frame, data) }
+    unsafe nghttp2_session_callbacks_set_on_stream_close_callback(callbacks) { _, id, code, data in
+        unsafe owner(data).streamClosed(id, ErrorCode(rawValue: code))
+        return 0
+    }
+    unsafe nghttp2_session_callbacks_set_error_callback2(callbacks) { _, _, text, count, data in
+        unsafe owner(data).note(error: Span(_unsafeStart: UnsafeRawPointer(text!).assumingMemoryBound(to: UInt8.self), count: count).text)
+        return 0
+    }
+    return unsafe callbacks
+}
+
+func makeSession() -> OpaquePointer {
+    var options: OpaquePointer?
+    unsafe nghttp2_option_new(&options)
+    defer { unsafe nghttp2_option_del(options) }
+    // The handler says when content is consumed: that is the client's back-pressure.
+    unsafe nghttp2_option_set_no_auto_window_update(options, 1)
+    // Closed streams are kept for the priority tree of RFC 7540, which nobody needs.
+    unsafe nghttp2_option_set_no_closed_streams(options, 1)
+    var session: OpaquePointer?
+    guard unsafe nghttp2_session_server_new2(&session, callbacks, nil, options) == 0, let session = unsafe session else {
+        fatalError("no memory for an HTTP/2 session")
+    }
+    return unsafe session
+}
+
+func submitSettings(_ session: OpaquePointer, _ limits: SessionLimits) {
+    let settings = [
+        nghttp2_settings_entry(settings_id: Int32(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS.rawValue), value: UInt32(limits.concurrentStreams)),
+        nghttp2_settings_entry(settings_id: Int32(NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE.rawValue), value: UInt32(limits.headerListBytes)),
+        nghttp2_settings_entry(settings_id: Int32(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE.rawValue), value: UInt32(limits.streamWindowBytes)),
+    ]
+    unsafe nghttp2_submit_settings(session, UInt8(NGHTTP2_FLAG_NONE.rawValue), settings, settings.count)
+    unsafe nghttp2_session_set_local_window_size(session, UInt8(NGHTTP2_FLAG_NONE.rawValue), 0, Int32(limits.connectionWindowBytes))
+}
+
+/// Lends `list` as nghttp2 takes fields. It copies them.
+func withFields(_ list: FieldList, _ body: (UnsafeBufferPointer<nghttp2_nv>) -> Void) {
+    unsafe list.bytes.withUnsafeBufferPointer { bytes in
+        unsafe withUnsafeTemporaryAllocation(of: nghttp2_nv.self, capacity: list.fields.count) { room in
+            guard let first = unsafe UnsafeMutablePointer(mutating: bytes.baseAddress) else { return }
+            for (index, field) in list.fields.enumerated() {
+                unsafe room.initializeElement(
+                    at: index,
+                    to: nghttp2_nv(
+                        name: first + field.name.lowerBound, value: first + field.value.lowerBound, namelen: field.name.count,
+                        valuelen: field.value.count, flags: UInt8(NGHTTP2_NV_FLAG_NONE.rawValue)))
+            }
+            unsafe body(UnsafeBufferPointer(rebasing: room[..<list.fields.count]))
+        }
+    }
+}
+
+/// Where nghttp2 gets a stream's content from.
+func makeProvider(for stream: ServerStream) -> nghttp2_data_provider {
+    unsafe nghttp2_data_provider(source: nghttp2_data_source(ptr: Unmanaged.passUnretained(stream).toOpaque())) { _, _, room, count, flags, source, data in
+        let stream = unsafe Unmanaged<ServerStream>.fromOpaque(source!.pointee.ptr).takeUnretainedValue()
+        return unsafe provide(stream, into: UnsafeMutableRawBufferPointer(start: room, count: count), flags!, owner(data))
+    }
+}
+
+private func provide(
+    _ stream: ServerStream, into room: UnsafeMutableRawBufferPointer, _ flags: UnsafeMutablePointer<UInt32>, _ session: ServerSession
+) -> Int {
+    let unsent = stream.unsent
+    if unsent.isEmpty, !stream.isContentOver { session.handler?.hasRoom(on: stream) }
+    guard !unsent.isEmpty || stream.isContentOver else { return Int(NGHTTP2_ERR_DEFERRED.rawValue) }
+    let count = min(unsent.count, room.count)
+    let bytes = unsent.bytes
+    unsafe bytes.withUnsafeBytes { unsafe room.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[..<count])) }
+    unsent.consume(count)
+    if unsent.isEmpty, stream.isContentOver {
+        unsafe flags.pointee |= NGHTTP2_DATA_FLAG_EOF.rawValue
+        if let trailers = stream.answerTrailers {
+            unsafe flags.pointee |= NGHTTP2_DATA_FLAG_NO_END_STREAM.rawValue
+            session.submitTrailers(of: stream, trailers)
+        }
+    }
+    return count
+}
+
+private func owner(_ data: UnsafeMutableRawPointer?) -> ServerSession {
+    unsafe Unmanaged<ServerSession>.fromOpaque(data!).takeUnretainedValue()
+}
+
+// MARK: What comes in
+
+private func beginFrame(_ head: UnsafePointer<nghttp2_frame_hd>?, _ data: UnsafeMutableRawPointer?) -> Int32 {
+    let head = unsafe head!.pointee
+    return unsafe owner(data).admit(FrameHead(type: head.type, flags: head.flags, payloadByteCount: head.length)) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE.rawValue
+}
+
+private func beginHeaders(_ frame: UnsafePointer<nghttp2_frame>?, _ data: UnsafeMutableRawPointer?) -> Int32 {
+    unsafe owner(data).sectionBegan(frame!.pointee.hd.stream_id)
+    return 0
+}
+
+private func header(
+    _ frame: UnsafePointer<nghttp2_frame>?, _ name: UnsafePointer<UInt8>?, _ nameCount: Int, _ value: UnsafePointer<UInt8>?, _ valueCount: Int,
+    _ data: UnsafeMutableRawPointer?
+) -> Int32 {
+    guard let name = unsafe name, let value = unsafe value else { return 0 }
+    unsafe owner(data).receive(
+        field: Span(_unsafeStart: name, count: nameCount), Span(_unsafeStart: value, count: valueCount),
+        isTrailer: frame!.pointee.headers.cat != NGHTTP2_HCAT_REQUEST)
+    return 0
+}
+
+private func frameReceived(_ frame: UnsafePointer<nghttp2_frame>?, _ data: UnsafeMutableRawPointer?) -> Int32 {
+    let owner = unsafe owner(data)
+    let head = unsafe frame!.pointee.hd
+    let isEnd = UInt32(head.flags) & UInt32(NGHTTP2_FLAG_END_STREAM.rawValue) != 0
+    switch UInt32(head.type) {
+    case NGHTTP2_HEADERS.rawValue:
+        owner.sectionEnded(head.stream_id, isTrailer: unsafe frame!.pointee.headers.cat != NGHTTP2_HCAT_REQUEST, isEnd: isEnd)
+    case NGHTTP2_DATA.rawValue:
+        if isEnd { owner.contentEnded(head.stream_id) }
+    case NGHTTP2_SETTINGS.rawValue: owner.isGreeted = true
+    case NGHTTP2_PING.rawValue:
+        if UInt32(head.flags) & UInt32(NGHTTP2_FLAG_ACK.rawValue) != 0 { owner.finishDrain() }
+    default: break
+    }
+    return 0
+}
+
+private func contentReceived(
+    _ id: Int32, _ bytes: UnsafePointer<UInt8>?, _ count: Int, _ data: UnsafeMutableRawPointer?
+) -> Int32 {
+    guard let bytes = unsafe bytes else { return 0 }
+    unsafe owner(data).receive(content: Span(_unsafeStart: bytes, count: count), onStream: id)
+    return 0
+}
+
+// MARK: What goes out
+
+private func frameSent(_ frame: UnsafePointer<nghttp2_frame>?, _ data: UnsafeMutableRawPointer?) -> Int32 {
+    let head = unsafe frame!.pointee.hd
+    switch UInt32(head.type) {
+    case NGHTTP2_RST_STREAM.rawValue: unsafe owner(data).sentReset(ErrorCode(rawValue: frame!.pointee.rst_stream.error_code))
+    case NGHTTP2_GOAWAY.rawValue: unsafe owner(data).sentGoAway(ErrorCode(rawValue: frame!.pointee.goaway.error_code))
+    case NGHTTP2_HEADERS.rawValue, NGHTTP2_DATA.rawValue:
+        if UInt32(head.flags) & UInt32(NGHTTP2_FLAG_END_STREAM.rawValue) != 0 { unsafe owner(data).sentEnd(ofStream: head.stream_id) }
+    default: break
+    }
+    return 0
+}

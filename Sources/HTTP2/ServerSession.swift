@@ -1,0 +1,167 @@
+import Bytes
+import CNghttp2
+
+/// The server's side of one HTTP/2 connection (RFC 9113): bytes in, bytes out, and no socket.
+///
+/// The framing is nghttp2's, strict in all that the RFC calls malformed. On top of it: limits, and an end for a client that
+/// keeps the connection busy with frames that move no request on.
+@safe public final class ServerSession {
+    /// What the client is to be sent.
+    public let output: ByteBuffer
+    /// Why the connection is over, in words for the log; nil while it isn't, or where both sides ended it in good order.
+    public private(set) var ending: String?
+    /// Whether the client's preface and SETTINGS have come.
+    public internal(set) var isGreeted = false
+
+    let limits: SessionLimits
+    var budget: FrameBudget
+    var handler: (any StreamHandler)?
+    /// Those that are open: the library knows them by address only.
+    var streams: [Int32: ServerStream] = [:]
+    var continuationCount = 0
+    /// The stream whose header section is being read.
+    var sectionOf: ServerStream?
+
+    private let session: OpaquePointer
+    private var spareBuffers: [ByteBuffer] = []
+    private var hasFailed = false
+    private var lastError: String?
+    private var isDraining = false
+
+    public init(_ limits: SessionLimits = SessionLimits(), output: ByteBuffer) {
+        self.limits = limits
+        self.output = output
+        budget = FrameBudget(limits)
+        unsafe session = makeSession()
+        unsafe nghttp2_session_set_user_data(session, Unmanaged.passUnretained(self).toOpaque())
+        unsafe submitSettings(session, limits)
+    }
+
+    deinit { unsafe nghttp2_session_del(session) }
+
+    /// Whether nothing more will be read: close once ``output`` is sent.
+    public var isOver: Bool {
+        unsafe hasFailed || (nghttp2_session_want_read(session) == 0 && nghttp2_session_want_write(session) == 0)
+    }
+
+    /// Reads all of `input`, tells `handler` what has come, and writes what is to be sent.
+    ///
+    /// - Parameter nowMilliseconds: on a clock that moves on.
+    public func receive(_ input: ByteBuffer, for handler: any StreamHandler, nowMilliseconds: Int64) {
+        guard !isOver else { return input.clear() }
+        budget.earn(untilMilliseconds: nowMilliseconds)
+        self.handler = handler
+        let bytes = input.bytes
+        let result = unsafe bytes.withUnsafeBufferPointer { unsafe nghttp2_session_mem_recv(session, $0.baseAddress, $0.count) }
+        input.clear()
+        if result < 0 {
+            // Where the library gives up it says no goodbye by itself: a wrong preface, or a flood that it notices before this does.
+            let code: ErrorCode = result == Int(NGHTTP2_ERR_BAD_CLIENT_MAGIC.rawValue) ? .protocolError : .enhanceYourCalm
+            condemn(code, because: unsafe String(cString: nghttp2_strerror(Int32(result))))
+        }
+        write()
+        self.handler = nil
+    }
+
+    /// Writes what is to be sent, after answers that were given outside of ``receive(_:for:nowMilliseconds:)``.
+    public func flush(for handler: any StreamHandler) {
+        self.handler = handler
+        write()
+        self.handler = nil
+    }
+
+    /// Asks the client to open no further streams (RFC 9113 §6.8); those that are open, or on their way, are served. Is followed by
+    /// the last word once the client has shown that it knows.
+    public func drain() {
+        guard !isDraining, !isOver else { return }
+        isDraining = true
+        unsafe nghttp2_submit_shutdown_notice(session)
+        write()
+        // After it, not beside it: a PING overtakes what waits to be sent.
+        unsafe nghttp2_submit_ping(session, UInt8(NGHTTP2_FLAG_NONE.rawValue), nil)
+        write()
+    }
+
+    /// Ends the connection, for a reason that lies outside of its frames or is a flood of them.
+    public func end(_ code: ErrorCode, because reason: String) {
+        condemn(code, because: reason)
+        write()
+    }
+
+    // MARK: What the callbacks and the streams ask for
+
+    /// Ends the connection from within a callback, where nothing may be written yet.
+    func condemn(_ code: ErrorCode, because reason: String) {
+        guard !hasFailed else { return }
+        fail(because: reason)
+        let last = unsafe nghttp2_session_get_last_proc_stream_id(session)
+        let text = Array(reason.utf8)
+        unsafe nghttp2_submit_goaway(session, UInt8(NGHTTP2_FLAG_NONE.rawValue), last, code.rawValue, text, text.count)
+    }
+
+    func finishDrain() {
+        guard isDraining else { return }
+        let last = unsafe nghttp2_session_get_last_proc_stream_id(session)
+        unsafe nghttp2_submit_goaway(session, UInt8(NGHTTP2_FLAG_NONE.rawValue), last, ErrorCode.noError.rawValue, nil, 0)
+    }
+
+    /// The library has found an error that it answers by itself: with a GOAWAY, or of a stream alone.
+    func note(error: String) { lastError = error }
+
+    func sentGoAway(_ code: ErrorCode) {
+        if code != .noError, ending == nil { ending = lastError ?? "HTTP/2 error \(code.rawValue)" }
+    }
+
+    func answer(_ stream: ServerStream, _ headers: FieldList, isEnd: Bool) {
+        guard !stream.isAnswered else { return }
+        stream.isAnswered = true
+        unsafe withFields(headers) { fields in
+            if isEnd {
+                unsafe nghttp2_submit_response(session, stream.id, fields.baseAddress, fields.count, nil)
+            } else {
+                var provider = unsafe makeProvider(for: stream)
+                unsafe nghttp2_submit_response(session, stream.id, fields.baseAddress, fields.count, &provider)
+            }
+        }
+    }
+
+    func resume(_ stream: ServerStream) { unsafe nghttp2_session_resume_data(session, stream.id) }
+
+    func submitTrailers(of stream: ServerStream, _ trailers: FieldList) {
+        unsafe withFields(trailers) { unsafe nghttp2_submit_trailer(session, stream.id, $0.baseAddress, $0.count) }
+    }
+
+    func reset(_ stream: ServerStream, _ code: ErrorCode) {
+        unsafe nghttp2_submit_rst_stream(session, UInt8(NGHTTP2_FLAG_NONE.rawValue), stream.id, code.rawValue)
+    }
+
+    func consume(_ byteCount: Int, on stream: ServerStream) { unsafe nghttp2_session_consume(session, stream.id, byteCount) }
+
+    /// Content that no stream is there for.
+    func consume(_ byteCount: Int) { unsafe nghttp2_session_consume_connection(session, byteCount) }
+
+    func takeBuffer() -> ByteBuffer { spareBuffers.popLast() ?? ByteBuffer(capacity: 512) }
+
+    func giveBuffer(_ buffer: ByteBuffer) {
+        buffer.clear()
+        // One large answer must not keep its storage for as long as the connection lasts.
+        if buffer.capacity <= 16 * 1024 { spareBuffers.append(buffer) }
+    }
+
+    private func fail(because reason: String) {
+        hasFailed = true
+        ending = reason
+    }
+
+    private func write() {
+        while true {
+            var bytes: UnsafePointer<UInt8>?
+            let count = unsafe nghttp2_session_mem_send(session, &bytes)
+            guard count > 0, let first = unsafe bytes else {
+                if count < 0 { fail(because: unsafe String(cString: nghttp2_strerror(Int32(count)))) }
+                return
+            }
+            output.append(unsafe Span(_unsafeStart: first, count: count))
+        }
+    }
+}
