@@ -47,47 +47,69 @@ let package = Package(
         module("CLinux"),
         .systemLibrary(name: "COpenSSL"),
         .systemLibrary(name: "CHiredis"),
+        .systemLibrary(name: "CCurl"),
+        .systemLibrary(name: "CNghttp2"),
         module("Bytes"),
         // Floor 1: bytes in, values out; no I/O, no clock
         module("HTTPMessage", ["Bytes"]),
         module("PolicyProtocol", ["Bytes"]),
+        module("EnvoyProtocol", ["Bytes"]),
         module("JSON", ["Bytes"]),
-        module("Policy", ["JSON"]),
+        module("Policy", ["Bytes", "JSON"]),
         // Floor 2
-        module("JSONWebToken", ["JSON", "COpenSSL"]),
+        module("JSONWebToken", ["Bytes", "JSON", "COpenSSL"]),
+        module("HTTP2", ["Bytes", "CNghttp2"]),
         module("EventLoop", ["Bytes", "CLinux"]),
         module("Settings", ["CLinux", yams]),
         // Floor 3
-        module("Counters", ["Bytes", "Policy", "EventLoop", "CHiredis", logging]),
+        module("TLS", ["Bytes", "EventLoop", "COpenSSL"]),
         module("PolicyClient", ["Bytes", "PolicyProtocol", "EventLoop", logging]),
-        // Floor 4: the two halves
+        module("KeySources", ["JSON", "JSONWebToken", "EventLoop", "CCurl", logging]),
+        module("Telemetry", ["Bytes", "HTTPMessage", "JSON", "EventLoop", logging]),
+        // Floor 4
+        module("Counters", ["Bytes", "Policy", "EventLoop", "TLS", "CHiredis", logging]),
+        // Floor 5: the two halves
         module("PolicyDaemon", [
-            "Bytes", "Policy", "PolicyProtocol", "JSONWebToken", "EventLoop", "Counters", "Settings", logging,
+            "Bytes", "HTTPMessage", "HTTP2", "EnvoyProtocol", "JSON", "Policy", "PolicyProtocol", "JSONWebToken", "EventLoop", "Counters",
+            "KeySources", "Telemetry", "Settings", logging,
         ]),
         module("ReverseProxy", ["Bytes", "HTTPMessage", "JSON", "PolicyProtocol", "PolicyClient", "EventLoop", "Settings", logging]),
-        // Floor 5: the programs
+        // Floor 6: the programs
         program("gatehouse-policyd", ["PolicyDaemon", "Settings", logging, arguments]),
         program("gatehouse-proxy", ["ReverseProxy", "Settings", logging, arguments]),
-        program("gatehouse", ["Bytes", "JSON", "Settings", "PolicyClient", "PolicyProtocol", "JSONWebToken", "EventLoop", arguments]),
+        program("gatehouse", [
+            "Bytes", "HTTPMessage", "JSON", "Policy", "Settings", "PolicyClient", "PolicyProtocol", "PolicyDaemon", "JSONWebToken",
+            "EventLoop", "Counters", arguments,
+        ]),
         program("stub-service", ["Bytes", "CLinux", "HTTPMessage", "EventLoop"], path: "stubs"),
 
         // Asks a daemon as fast as it answers, for Tests/Benchmarks.
-        program("policy-load", ["Bytes", "JSON", "JSONWebToken", "PolicyProtocol", "EventLoop", arguments], path: "Tests/Benchmarks/PolicyLoad"),
+        program("policy-load", ["Bytes", "COpenSSL", "JSON", "JSONWebToken", "PolicyProtocol", "EventLoop", arguments], path: "Tests/Benchmarks/PolicyLoad"),
 
         tests("HTTPMessage", ["Bytes"]),
         tests("PolicyProtocol", ["Bytes"]),
         tests("JSON"),
-        tests("Policy", ["JSON"]),
-        tests("JSONWebToken", ["JSON"]),
+        tests("Policy", ["Bytes", "JSON", "PolicyProtocol"]),
+        tests("JSONWebToken", ["JSON"], excluding: ["Keys"]),
+        tests("HTTP2", ["Bytes"]),
+        tests("EnvoyProtocol", ["Bytes"], excluding: ["protos"]),
         tests("EventLoop", ["Bytes"]),
         tests("PolicyClient", ["PolicyProtocol", "EventLoop", "Bytes", logging]),
         tests("Settings"),
-        tests("Counters", ["Bytes", "Policy", "EventLoop", logging]),
+        tests("TLS", ["Bytes", "EventLoop", "TestSupport"]),
+        tests("Counters", ["Bytes", "Policy", "EventLoop", "TLS", "TestSupport", logging]),
+        tests("KeySources", ["Bytes", "JSON", "JSONWebToken", "EventLoop", logging]),
+        tests("Telemetry", ["Bytes", "JSON", "EventLoop", logging]),
         .testTarget(name: "ModuleTests", swiftSettings: settings),
-        tests("gatehouse", ["Bytes", "PolicyProtocol", "JSONWebToken", "JSON", arguments]),
+        tests("gatehouse", [
+            "Bytes", "PolicyProtocol", "PolicyDaemon", "JSONWebToken", "JSON", "EventLoop", "Settings", "Telemetry", arguments, logging,
+        ]),
         tests("PolicyDaemon", [
-            "Bytes", "Policy", "PolicyProtocol", "JSON", "JSONWebToken", "EventLoop", "Counters", "Settings", logging,
+            "Bytes", "HTTPMessage", "EnvoyProtocol", "Policy", "PolicyProtocol", "JSON", "JSONWebToken", "KeySources", "Telemetry", "EventLoop", "Counters",
+            "Settings", logging,
         ], excluding: ["BadConfigurations"]),
         tests("ReverseProxy", ["Settings"], excluding: ["BadConfigurations"]),
+        // Servers and certificates for the tests of several modules.
+        .target(name: "TestSupport", dependencies: ["EventLoop"], path: "Tests/TestSupport", swiftSettings: settings),
     ]
 )

@@ -27,6 +27,14 @@ import COpenSSL
         }
     }
 
+    /// 64 hexadecimal digits in lower case, as ASCII.
+    public var hexadecimal: [UInt8] {
+        let digits = Array("0123456789abcdef".utf8)
+        return unsafe withUnsafeBytes(of: words) { bytes in
+            unsafe bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 0xF)]] }
+        }
+    }
+
     /// Compares in a time that does not tell where two digests differ.
     public static func == (left: SHA256Digest, right: SHA256Digest) -> Bool {
         unsafe withUnsafeBytes(of: left.words) { left in

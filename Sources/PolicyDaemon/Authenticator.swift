@@ -1,49 +1,133 @@
+import Bytes
 import JSONWebToken
+import KeySources
 import Policy
 
-/// Says who a bearer token stands for. Belongs to one worker.
-final class Authenticator {
-    enum Outcome {
-        case known(KnownToken)
-        case refused(Reason)
+/// Whose credentials are accepted, as all workers share it.
+struct Authentication: Sendable {
+    /// An issuer but for its keys, which stand in the keeper's source of the same place.
+    struct Issuer: Sendable {
+        let name: String
+        let issuer: String?
+        let algorithms: Set<SignatureAlgorithm>?
+        let requirements: TokenRequirements
     }
 
-    private let verifier: TokenVerifier
-    private let cache: TokenCache
-    private let rules: PolicyRules
+    let issuers: [Issuer]
+    let keeper: KeyKeeper
+    let subjectClaims: [String]
+    /// Verified credentials remembered by each worker.
+    let cacheCapacity: Int
+}
 
-    /// - Parameter cacheCapacity: how many verified tokens are remembered, so that their next use costs a lookup.
-    init(key: HMACKey, leewaySeconds: Int, cacheCapacity: Int, rules: PolicyRules) {
-        verifier = TokenVerifier(key: key, leewaySeconds: leewaySeconds)
-        cache = TokenCache(capacity: cacheCapacity)
-        self.rules = rules
-    }
-
-    func authenticate(_ token: Span<UInt8>, nowUnixMilliseconds: Int64) -> Outcome {
-        let now = Double(nowUnixMilliseconds) / 1000
-        if let known = cache.knownToken(token, now: now) { return .known(known) }
-        do throws(TokenRefusal) {
-            let verified = try verifier.verify(token, now: now)
-            guard let principal = Principal(claims: verified.claims),
-                let known = KnownToken(token, principal, expiresAt: verified.expiresAt, rules: rules)
-            else { return .refused(.tokenClaimsUnfit) }
-            cache.store(known)
-            return .known(known)
-        } catch {
-            return .refused(error.reason)
-        }
+extension Authentication {
+    /// - Parameter keeper: of the sources of the configuration's issuers, in their order.
+    init(_ configuration: DaemonConfiguration, keeper: KeyKeeper, cacheCapacity: Int) {
+        self.init(
+            issuers: configuration.issuers.map {
+                Issuer(name: $0.name, issuer: $0.issuer, algorithms: $0.algorithms, requirements: $0.requirements)
+            },
+            keeper: keeper, subjectClaims: configuration.subjectClaims, cacheCapacity: cacheCapacity)
     }
 }
 
-extension TokenRefusal {
-    fileprivate var reason: Reason {
-        switch self {
-        case .malformed: .tokenMalformed
-        case .algorithmNotAllowed: .tokenAlgorithmNotAllowed
-        case .extensionUnknown: .tokenExtensionUnknown
-        case .signatureInvalid: .tokenSignatureInvalid
-        case .expired: .tokenExpired
-        case .notYetValid: .tokenNotYetValid
+/// Says who a credential stands for. Belongs to one worker.
+final class Authenticator {
+    private let authentication: Authentication
+    private var verifier = TokenVerifier([])
+    private var apiKeys: APIKeys?
+    private var cache: CredentialCache
+    /// Of which keys ``verifier`` and ``cache`` are.
+    private var keyVersion: Int
+
+    init(_ authentication: Authentication) {
+        self.authentication = authentication
+        cache = CredentialCache(capacity: authentication.cacheCapacity)
+        keyVersion = authentication.keeper.version
+        takeKeys()
+    }
+
+    /// Who a credential stands for that was found good before, and is good still.
+    func recall(_ credential: Span<UInt8>, _ kind: CredentialKind, nowUnixMilliseconds: Int64) -> KnownIdentity? {
+        _ = refresh()
+        return cache.identity(of: credential, kind, now: Double(nowUnixMilliseconds) / 1000)
+    }
+
+    func authenticate(_ credential: Span<UInt8>, _ kind: CredentialKind, nowUnixMilliseconds: Int64) -> AuthenticationOutcome {
+        _ = refresh()
+        return kind == .token ? verify(credential, Double(nowUnixMilliseconds) / 1000) : find(credential)
+    }
+
+    /// Takes the keys that are there now. False where they are those of before.
+    private func refresh() -> Bool {
+        let version = authentication.keeper.version
+        guard version != keyVersion else { return false }
+        keyVersion = version
+        // What was verified with a key that is gone must not outlive it.
+        cache = CredentialCache(capacity: authentication.cacheCapacity)
+        takeKeys()
+        return true
+    }
+
+    private func takeKeys() {
+        let keeper = authentication.keeper
+        verifier = TokenVerifier(authentication.issuers.indices.map { index in
+            let issuer = authentication.issuers[index]
+            var keys = keeper.keys(index)
+            if let algorithms = issuer.algorithms { keys = keys?.narrowed(to: algorithms) }
+            return TrustedIssuer(name: issuer.name, issuer: issuer.issuer, keys: keys, requirements: issuer.requirements)
+        })
+        apiKeys = keeper.apiKeys
+    }
+
+    private func verify(_ token: Span<UInt8>, _ now: Double) -> AuthenticationOutcome {
+        do throws(TokenRefusal) {
+            let verified = try verifier.verify(token, now: now)
+            guard let identity = Identity(
+                claims: verified.claims, issuer: verified.issuerIndex, subjectClaims: authentication.subjectClaims)
+            else { return .refused(.tokenClaimsUnfit) }
+            let known = KnownIdentity(identity)
+            cache.store(token, .token, known, expiresAt: verified.expiresAt)
+            return .verified(known)
+        } catch {
+            guard case .keyUnknown(let issuers) = error else { return outcome(of: error) }
+            return lookForKey(of: token, issuers, now)
+        }
+    }
+
+    /// The issuer may have a new key: it is looked for, and until that has been done nobody can say.
+    private func lookForKey(of token: Span<UInt8>, _ issuers: [Int], _ now: Double) -> AuthenticationOutcome {
+        let keeper = authentication.keeper
+        for index in issuers { keeper.wants(index) }
+        if issuers.contains(where: keeper.isFetching) { return .keysUnavailable }
+        // What was looked for a moment ago, by another worker's wish, may be there now.
+        return refresh() ? verify(token, now) : .refused(.tokenKeyUnknown)
+    }
+
+    private func find(_ key: Span<UInt8>) -> AuthenticationOutcome {
+        guard let apiKeys else { return .keysUnavailable }
+        guard let found = apiKeys.find(key), let identity = Identity(apiKey: found.id, subject: found.subject, attributes: found.attributes)
+        else { return .refused(.apiKeyUnknown) }
+        let known = KnownIdentity(identity)
+        cache.store(key, .apiKey, known, expiresAt: .infinity)
+        return .verified(known)
+    }
+
+    private func outcome(of refusal: TokenRefusal) -> AuthenticationOutcome {
+        switch refusal {
+        case .malformed: .refused(.tokenMalformed)
+        case .algorithmNotAllowed: .refused(.tokenAlgorithmNotAllowed)
+        case .extensionUnknown: .refused(.tokenExtensionUnknown)
+        case .signatureInvalid: .refused(.tokenSignatureInvalid)
+        case .expired: .refused(.tokenExpired)
+        case .notYetValid: .refused(.tokenNotYetValid)
+        case .issuerUnknown: .refused(.tokenIssuerUnknown)
+        case .typeWrong: .refused(.tokenTypeWrong)
+        case .tooOld: .refused(.tokenTooOld)
+        case .audienceWrong: .refused(.tokenAudienceWrong)
+        case .claimMissing: .refused(.tokenClaimMissing)
+        case .keysUnavailable: .keysUnavailable
+        case .keyUnknown: .refused(.tokenKeyUnknown)
         }
     }
 }

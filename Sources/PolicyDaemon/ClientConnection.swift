@@ -1,12 +1,11 @@
 import Bytes
 import EventLoop
-import PolicyProtocol
 
 /// One client's connection: moves bytes between its socket and its session, each wait under a deadline.
 final class ClientConnection: TurnFlushing {
     private let socket: Socket
     private let waiter: Waiter
-    private let session: ClientSession
+    private let session: any DialectSession
     private let drain: Drain
     private let limits: DaemonLimits
     private var input: ByteBuffer?
@@ -18,8 +17,16 @@ final class ClientConnection: TurnFlushing {
     private var helloDue: Int64?
     private var frameDue: Int64?
     private var outputDue: Int64?
+    /// Of a client that was asked to begin anew.
+    private var leavingDue: Int64?
+    private let leavingMilliseconds: () -> Int64
 
-    init(_ socket: Socket, _ session: ClientSession, drain: Drain, _ limits: DaemonLimits) {
+    /// - Parameter leavingMilliseconds: how long a client may take to begin anew when it is asked to.
+    init(
+        _ socket: Socket, _ session: any DialectSession, drain: Drain, _ limits: DaemonLimits,
+        leavingMilliseconds: @escaping () -> Int64 = { 30_000 }
+    ) {
+        self.leavingMilliseconds = leavingMilliseconds
         self.socket = socket
         self.session = session
         self.drain = drain
@@ -37,7 +44,7 @@ final class ClientConnection: TurnFlushing {
                 receive()
                 flushLater()
             }
-            if drain.hasBegun, !hasSaidGoAway { sayGoAway() }
+            if drain.hasBegun || session.isOutdated, !hasSaidGoAway { sayGoAway() }
             if !session.output.isEmpty, socket.isWritable, !isFlushDue { flush() }
             endWhatIsLate()
             if session.isOver, !isFlushDue { close() }
@@ -74,7 +81,9 @@ final class ClientConnection: TurnFlushing {
         }
         if session.isGreeted { helloDue = nil }
         if input.isEmpty {
-            frameDue = nil
+            frameDue = session.awaitedSinceUnixMilliseconds.map { since in
+                waiter.loop.nowMilliseconds - (waiter.loop.nowUnixMilliseconds - since) + limits.frameMilliseconds
+            }
             waiter.loop.buffers.give(input)
             self.input = nil
         } else if frameDue == nil || input.count < held + received {   // a frame was taken off: what is left is another
@@ -108,6 +117,7 @@ final class ClientConnection: TurnFlushing {
 
     private func sayGoAway() {
         hasSaidGoAway = true
+        if !drain.hasBegun { leavingDue = waiter.loop.nowMilliseconds + leavingMilliseconds() }
         session.goAway()
         flushLater()
     }
@@ -116,7 +126,7 @@ final class ClientConnection: TurnFlushing {
 
     private func setDeadline() {
         var due = Int64.max
-        for moment in [helloDue, frameDue, outputDue] { if let moment, moment < due { due = moment } }
+        for moment in [helloDue, frameDue, outputDue, leavingDue] { if let moment, moment < due { due = moment } }
         if drain.hasBegun, drain.endMilliseconds < due { due = drain.endMilliseconds }
         if due == .max {
             waiter.clearDeadline()
@@ -129,15 +139,15 @@ final class ClientConnection: TurnFlushing {
         guard socket.isOpen else { return }
         let now = waiter.loop.nowMilliseconds
         if let helloDue, helloDue <= now {
-            session.end(
-                with: ProtocolError(.helloLate, "no HELLO in \(limits.helloMilliseconds) ms"))
+            session.end(late: .greeting(milliseconds: limits.helloMilliseconds))
             flush()
         } else if let frameDue, frameDue <= now {
-            session.end(
-                with: ProtocolError(.frameMalformed, "a frame not complete in \(limits.frameMilliseconds) ms"))
+            session.end(late: .message(milliseconds: limits.frameMilliseconds))
             flush()
         } else if let outputDue, outputDue <= now {
             close(because: "its verdicts unread for \(limits.outputStallMilliseconds) ms")
+        } else if let leavingDue, leavingDue <= now {
+            close(because: "it was to begin anew and did not")
         } else if drain.hasBegun, drain.endMilliseconds <= now {
             close(because: "the drain is over")
         }

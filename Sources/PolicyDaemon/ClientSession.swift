@@ -1,10 +1,9 @@
 import Bytes
-import Counters
 import Policy
 import PolicyProtocol
 
-/// One client's side of the policy protocol: frames in, frames out, and no socket.
-final class ClientSession: CountReceiver {
+/// One client's side of our own protocol: frames in, frames out, and no socket.
+final class ClientSession: DialectSession, DecisionReceiver {
     private enum Stage {
         case greeting
         case serving
@@ -21,16 +20,19 @@ final class ClientSession: CountReceiver {
     /// Why the session ended, for the log; nil while it goes on.
     private(set) var ending: String?
 
-    private let decisions: DecisionPoint
+    private let point: GreetedDecisionPoint
     private let maximumInFlight: Int
     private var maximumFrameBytes = ProtocolLimits.helloBytes
     private var stage = Stage.greeting
     private var ids = CheckIDs()
-    private var suspended = SuspendedChecks()
+    /// CHECKs without an answer.
+    private var inFlight = 0
+    private var now: Int64 = 0
+    private var parts = RequestParts()
 
     /// - Parameter maximumInFlight: how many CHECKs may be without an answer at one time.
-    init(_ decisions: DecisionPoint, maximumInFlight: Int, output: ByteBuffer) {
-        self.decisions = decisions
+    init(_ point: GreetedDecisionPoint, maximumInFlight: Int, output: ByteBuffer) {
+        self.point = point
         self.maximumInFlight = maximumInFlight
         self.output = output
     }
@@ -54,14 +56,21 @@ final class ClientSession: CountReceiver {
         }
     }
 
-    /// Says that the daemon wants to stop. What still arrives is answered as before.
+    /// Asks the client to leave. What still arrives is answered as before.
     func goAway() {
         guard stage == .serving else { return }
-        try? GoAway(message: "the daemon is stopping").encode(to: output)
+        try? GoAway(message: "the daemon stops, or greets anew").encode(to: output)
     }
 
-    /// Ends the session with an ERROR, for a reason that lies outside of the frames.
-    func end(with error: ProtocolError, id: UInt32 = 0) {
+    func end(late input: LateInput) {
+        switch input {
+        case .greeting(let milliseconds): end(with: ProtocolError(.helloLate, "no HELLO in \(milliseconds) ms"))
+        case .message(let milliseconds): end(with: ProtocolError(.frameMalformed, "a frame not complete in \(milliseconds) ms"))
+        }
+    }
+
+    /// Ends the session with an ERROR.
+    private func end(with error: ProtocolError, id: UInt32 = 0) {
         guard stage != .over else { return }
         stage = .over
         ending = error.description
@@ -89,10 +98,10 @@ final class ClientSession: CountReceiver {
     private func greet(_ payload: Span<UInt8>) throws(ProtocolError) {
         let hello = try ClientHello.parse(payload)
         let agreed = try hello.agree()
+        let greeting = Greeting(point.decisions.rules)
         try DaemonHello(
             name: "gatehouse-policyd", version: agreed.version, maximumFrameBytes: agreed.maximumFrameBytes,
-            maximumInFlight: maximumInFlight, wantedHeaders: Policy.Decision.wantedHeaders,
-            ownedHeaders: IdentityHeaders.all.map { String(decoding: $0, as: UTF8.self) }
+            maximumInFlight: maximumInFlight, wantedHeaders: greeting.wantedHeaders, ownedHeaders: greeting.ownedHeaders
         ).encode(to: output)
         clientName = hello.name.isEmpty ? "a client" : hello.name
         maximumFrameBytes = agreed.maximumFrameBytes
@@ -101,38 +110,48 @@ final class ClientSession: CountReceiver {
 
     private func check(_ id: UInt32, _ payload: Span<UInt8>, _ now: Int64) throws(ProtocolError) {
         try ids.admit(id)
-        guard suspended.count < maximumInFlight else {
+        guard inFlight < maximumInFlight else {
             throw ProtocolError(.inFlightExceeded, "a CHECK on top of \(maximumInFlight) unanswered ones")
         }
+        self.now = now
+        let decisions = point.decisions
         do throws(ProtocolError) {
-            _ = try CheckMessage.parse(payload)
+            parts.read(try CheckMessage.parse(payload), payload)
         } catch {
-            return answer(id, decisions.rules.checkMalformed, nil)
+            return answer(id, decisions.denyMalformed())
         }
-        var judgement = decisions.begin(nowUnixMilliseconds: now)
-        if let decision = decisions.judge(payload, in: &judgement, receiver: self, ticket: suspended.nextTicket) {
-            answer(id, decision, judgement.token)
+        let request = RequestView(parts, in: payload)
+        if let decision = decisions.judge(request, nowUnixMilliseconds: now, receiver: self, ticket: UInt64(id)) {
+            answer(id, decision)
         } else {
-            suspended.suspend(SuspendedChecks.Check(id: id, judgement: judgement))
+            inFlight += 1
         }
     }
 
-    func counted(ticket: UInt64, _ result: CountResult) {
-        guard var check = suspended.resume(ticket) else { return }
-        // Also where the client has gone: a hit above the limit must be given back all the same.
-        let decision = decisions.counted(result, ending: &check.judgement)
+    func decided(_ decision: Policy.Decision, ticket: UInt64) {
+        inFlight -= 1
         guard stage == .serving else { return }
-        answer(check.id, decision, check.judgement.token)
+        answer(UInt32(truncatingIfNeeded: ticket), decision)
         hasLateOutput()
     }
 
-    private func answer(_ id: UInt32, _ decision: Policy.Decision, _ token: KnownToken?) {
-        do throws(ProtocolError) {
-            try decision.encode(id: id, token: token, to: output, maximumFrameBytes: maximumFrameBytes)
-        } catch {
-            // A denial of a few hundred bytes fits into the smallest frame size there is.
-            try? decisions.rules.verdictTooLarge.encode(
-                id: id, token: nil, to: output, maximumFrameBytes: maximumFrameBytes)
+    private func answer(_ id: UInt32, _ decision: Policy.Decision) {
+        output.append(
+            verdictOn: id, decision, point.decisions.rules, nowUnixMilliseconds: now, maximumFrameBytes: maximumFrameBytes)
+    }
+}
+
+extension RequestParts {
+    /// Takes over the places of a CHECK's fields.
+    fileprivate mutating func read(_ check: CheckMessage, _ payload: Span<UInt8>) {
+        method = check.method.range
+        authority = check.authority.range
+        setTarget(check.target.range, in: payload)
+        clientAddress = check.peerAddress.range
+        headers.removeAll(keepingCapacity: true)
+        var position = 0
+        while let header = CheckMessage.nextHeader(in: payload, from: &position) {
+            headers.append(Header(name: header.name.range, value: header.value.range))
         }
     }
 }

@@ -2,58 +2,95 @@ import Counters
 import EventLoop
 import Logging
 import Policy
+import Settings
+import Telemetry
 
 /// The policy daemon: answers on its socket, for every request, *allow or deny, and as whom*.
 public struct Daemon {
     private let configuration: DaemonConfiguration
+    private let readAgain: @Sendable () throws(InvalidConfiguration) -> DaemonConfiguration
     private let logger: Logger
 
-    public init(_ configuration: DaemonConfiguration, logger: Logger) {
+    /// - Parameter readAgain: reads the configuration anew, for a reload.
+    public init(
+        _ configuration: DaemonConfiguration, readAgain: @escaping @Sendable () throws(InvalidConfiguration) -> DaemonConfiguration,
+        logger: Logger
+    ) {
         self.configuration = configuration
+        self.readAgain = readAgain
         self.logger = logger
     }
 
     /// Serves until SIGTERM or SIGINT, then until the clients have left or the drain is over. Call it in the main thread.
     ///
-    /// - Throws: `SystemError` where the socket can't be opened or a thread not be started.
+    /// SIGHUP swaps the configuration; SIGUSR1 opens the file of the decision log again.
+    ///
+    /// - Throws: where the socket can't be opened, a thread not be started, or keys not be read.
     public func run() throws {
         // First of all: the threads started below inherit that these signals are blocked.
-        let signals = Signals(taking: [Signals.terminate, Signals.interrupt])
+        let signals = Signals(taking: [Signals.terminate, Signals.interrupt, Signals.hangUp, Signals.user1])
         DescriptorLimit.raise()
         let crew = Crew(maximumConnections: configuration.maximumConnections)
         defer { crew.disband() }
-        let (workers, threads) = try start(crew)
-        logger.notice("listening on \(configuration.socketPath), \(workers.count) workers, counting in \(place)")
+        let log = try openDecisionLog()
+        let registry = MetricRegistry()
+        let setup = try Setup(configuration, replacing: nil, registry: registry, decisionLog: log?.writer, logger: logger)
+        try setup.authentication.keeper.start()
+        let (workers, threads) = try start(crew, setup, registry)
+        let reloader = Reloader(setup, workers: workers, registry: registry, readAgain: readAgain, logger: logger)
+        let admin = try configuration.admin.map { address in
+            try AdminListener(
+                on: address, routes: [.metrics(registry), .live, .ready { nil }, reloader.route], logger: logger)
+        }
+        logger.notice("listening on \(configuration.places), \(workers.count) workers, counting in \(configuration.place)")
+        if let admin { logger.notice("metrics at \(admin.address)") }
         ServiceManager.notifyReady()
-        _ = signals.wait()
+        serve(signals, reloader, log?.writer)
         ServiceManager.notifyStopping()
         logger.notice("stopping: the clients have \(configuration.drainMilliseconds) ms to leave")
         for worker in workers { Task(executorPreference: worker.loop) { await worker.beginDrain() } }
         for thread in threads { thread.join() }
+        admin?.stop()
+        reloader.stop()
+        log?.writer.finish()
+        log?.thread.join()
         logger.notice("stopped")
     }
 
-    private var place: String { configuration.redis.map { "Redis at \($0.description)" } ?? "memory" }
+    /// Returns when the daemon is to stop.
+    private func serve(_ signals: Signals, _ reloader: Reloader, _ log: LogWriter?) {
+        while true {
+            switch signals.wait() {
+            case Signals.hangUp: _ = reloader.reload()
+            case Signals.user1:
+                do { try log?.reopen() } catch { logger.error("the decision log can't be opened again: \(error)") }
+            default: return
+            }
+        }
+    }
 
-    private func countingKind() -> CounterStore.Kind {
-        let memory = MemoryCounters(capacity: configuration.memoryCounterCapacity)
-        guard let redis = configuration.redis else { return .memory(memory) }
-        return .redis(
-            RedisBackend(
-                redis, deadlineMilliseconds: configuration.redisDeadlineMilliseconds, onFailure: configuration.onFailure,
-                fallback: memory))
+    private func openDecisionLog() throws(SystemError) -> (writer: LogWriter, thread: SystemThread)? {
+        guard configuration.decisionLog.mode != .off else { return nil }
+        let writer = if let path = configuration.decisionLog.file {
+            try LogWriter(path: path, lineAboutDropped: DecisionLog.lineAboutDropped)
+        } else {
+            try LogWriter(descriptor: 1, lineAboutDropped: DecisionLog.lineAboutDropped)
+        }
+        return (writer, try SystemThread(name: "decisions") { writer.run() })
     }
 
     /// Opens the socket and starts the workers. They alone hold the listener, so that it closes as soon as all have let go.
-    private func start(_ crew: Crew) throws -> ([DaemonWorker], [SystemThread]) {
-        let listener = try Listener.unix(path: configuration.socketPath, mode: configuration.socketMode)
-        let rules = PolicyRules(limit: configuration.limitCount, windowSeconds: configuration.limitWindowSeconds)
-        let counting = countingKind()
+    private func start(_ crew: Crew, _ setup: Setup, _ registry: MetricRegistry) throws -> ([DaemonWorker], [SystemThread]) {
+        let socket = try Listener.unix(path: configuration.socketPath, mode: configuration.socketMode)
+        var doors = [DoorSettings(listener: socket, dialects: Set(configuration.dialects))]
+        for place in configuration.listening {
+            doors.append(DoorSettings(listener: try Listener.tcp(place.address), dialects: Set(place.dialects)))
+        }
         var workers: [DaemonWorker] = []
         for index in 0..<max(configuration.workers, 1) {
             let worker = DaemonWorker(
-                index: index, loop: try EventLoop(), listener: listener, crew: crew, configuration, rules: rules,
-                counting: counting, logger: logger)
+                index: index, loop: try EventLoop(), doors: doors, crew: crew, setup,
+                metrics: registry.makeWorkerMetrics(), logger: logger)
             crew.join(worker)
             workers.append(worker)
         }

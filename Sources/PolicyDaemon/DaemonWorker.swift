@@ -3,6 +3,7 @@ import Counters
 import EventLoop
 import Logging
 import Policy
+import Telemetry
 
 /// One core's share of the daemon: an actor on its own loop. Nothing it owns is shared but the in-memory counters.
 actor DaemonWorker {
@@ -10,36 +11,52 @@ actor DaemonWorker {
     nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe loop.asUnownedSerialExecutor() }
     nonisolated let index: Int
 
-    private let configuration: DaemonConfiguration
     private let crew: Crew
-    private var listener: Listener?
-    private let decisions: DecisionPoint
-    private let counters: CounterStore
+    private let doors: [Door]
+    private let point: CurrentDecisionPoint
+    private var setup: Setup
+    /// What is to be in force, as soon as its counters can be asked.
+    private var latest: Setup
+    private var counters: CounterStore
+    private let metrics: WorkerMetrics
+    private var decisionLog: DecisionLog?
     private let drain = Drain()
     private let limits: DaemonLimits
-    private let acceptWaiter: Waiter
-    private var isAskedToAccept = false
+    private let maintenanceWaiter: Waiter
+    private var isStopping = false
     private var log: BoundedLog
+    private let logger: Logger
 
     init(
-        index: Int, loop: EventLoop, listener: Listener, crew: Crew, _ configuration: DaemonConfiguration,
-        rules: PolicyRules, counting kind: CounterStore.Kind, limits: DaemonLimits = DaemonLimits(), logger: Logger
+        index: Int, loop: EventLoop, doors: [DoorSettings], crew: Crew, _ setup: Setup, metrics: WorkerMetrics,
+        limits: DaemonLimits = DaemonLimits(), logger: Logger
     ) {
         self.index = index
         self.loop = loop
-        self.listener = listener
+        self.doors = doors.map { Door($0, loop: loop) }
         self.crew = crew
-        self.configuration = configuration
+        self.setup = setup
+        latest = setup
         self.limits = limits
-        counters = CounterStore(kind, loop: loop, logger: logger)
-        decisions = DecisionPoint(
-            rules: rules,
-            authenticator: Authenticator(
-                key: configuration.key, leewaySeconds: configuration.leewaySeconds,
-                cacheCapacity: configuration.tokenCacheCapacity, rules: rules),
-            counters: counters)
-        acceptWaiter = Waiter(loop: loop)
+        self.metrics = metrics
+        self.logger = logger
+        let counters = CounterStore(setup.counting, loop: loop, logger: logger)
+        self.counters = counters
+        decisionLog = setup.decisionLog.map {
+            DecisionLog($0, setup.configuration.decisionLog.mode, loop: loop, workerIndex: index)
+        }
+        point = CurrentDecisionPoint(
+            DecisionPoint(
+                rules: setup.configuration.rules, authenticator: Authenticator(setup.authentication), counters: counters,
+                observer: WorkerObserver(setup.metrics, metrics, log: decisionLog, isTimed: setup.configuration.admin != nil)),
+            rateLimits: Self.rateLimits(setup, counters))
+        maintenanceWaiter = Waiter(loop: loop)
         log = BoundedLog(logger, linesPerSecond: limits.logLinesPerSecond)
+    }
+
+    private static func rateLimits(_ setup: Setup, _ counters: CounterStore) -> RateLimitService? {
+        let rules = setup.configuration.rateLimits
+        return rules.domains.isEmpty ? nil : RateLimitService(rules, counters: counters)
     }
 
     /// Serves clients until the drain is over, then stops the loop.
@@ -49,9 +66,12 @@ actor DaemonWorker {
         await counters.connect()
         try await withThrowingDiscardingTaskGroup { maintenance in
             maintenance.addImmediateTask(executorPreference: loop) { await self.maintainCounters() }
-            defer { counters.stop() }
-            try await withThrowingDiscardingTaskGroup { connections in
-                try await accept(into: &connections)
+            maintenance.addImmediateTask(executorPreference: loop) { await self.writeDecisionLog() }
+            defer { stop() }
+            try await withThrowingDiscardingTaskGroup { accepting in
+                for index in doors.indices {
+                    accepting.addImmediateTask(executorPreference: loop) { try await self.accept(atDoor: index) }
+                }
             }
         }
     }
@@ -59,50 +79,99 @@ actor DaemonWorker {
     /// Asks all clients to leave, and stops accepting new ones.
     func beginDrain() {
         guard !drain.hasBegun else { return }
-        drain.begin(endMilliseconds: loop.nowMilliseconds + configuration.drainMilliseconds)
+        drain.begin(endMilliseconds: loop.nowMilliseconds + setup.configuration.drainMilliseconds)
         loop.wakeAll()
     }
 
     /// Has this worker look whether a connection is queued, since another one that was woken for it has more of them.
-    func lookForConnection() {
-        isAskedToAccept = true
-        acceptWaiter.wake()
+    func lookForConnection(atDoor index: Int) {
+        doors[index].isAskedToAccept = true
+        doors[index].waiter.wake()
     }
 
-    private func maintainCounters() async { await counters.maintain() }
+    /// Decides by another configuration from now on. What is under way is decided by the one before.
+    func adopt(_ setup: Setup) async {
+        guard !isStopping else { return }
+        latest = setup
+        var counters = self.counters
+        if setup.counting != self.setup.counting {
+            counters = CounterStore(setup.counting, loop: loop, logger: logger)
+            await counters.connect()
+            // A later configuration may have been adopted meanwhile.
+            guard latest === setup, !isStopping else { return counters.stop() }
+        }
+        let former = self.counters
+        self.setup = setup
+        self.counters = counters
+        point.decisions = DecisionPoint(
+            rules: setup.configuration.rules, authenticator: Authenticator(setup.authentication), counters: counters,
+            observer: WorkerObserver(setup.metrics, metrics, log: decisionLog, isTimed: setup.configuration.admin != nil))
+        point.rateLimits = Self.rateLimits(setup, counters)
+        // It answers what it was asked before it ends, and the one that has taken its place is maintained.
+        if former !== counters { former.stop() }
+        loop.wakeAll()
+    }
 
-    private func accept(into connections: inout ThrowingDiscardingTaskGroup<any Error>) async throws {
-        guard let listener else { return }
-        var acceptor: Acceptor? = try Acceptor(listener, on: acceptWaiter)
+    private func maintainCounters() async {
+        while !isStopping {
+            let counters = self.counters
+            await counters.maintain()
+            // In memory there is nothing to maintain.
+            while !isStopping, counters === self.counters { await maintenanceWaiter.park() }
+        }
+    }
+
+    private func writeDecisionLog() async { await decisionLog?.flushRegularly() }
+
+    private func stop() {
+        isStopping = true
+        counters.stop()
+        decisionLog?.stop()
+        loop.wakeAll()
+    }
+
+    /// Accepts clients until the drain begins, and returns when they have left.
+    private func accept(atDoor door: Int) async throws {
+        try await withThrowingDiscardingTaskGroup { connections in
+            try await accept(atDoor: door, into: &connections)
+        }
+    }
+
+    private func accept(atDoor number: Int, into connections: inout ThrowingDiscardingTaskGroup<any Error>) async throws {
+        let door = doors[number]
+        guard let listener = door.listener else { return }
+        var acceptor: Acceptor? = try Acceptor(listener, on: door.waiter)
         while let accepting = acceptor {
-            isAskedToAccept = false
+            door.isAskedToAccept = false
             // What is queued already is accepted before a drain lets go of the socket.
             let isLast = drain.hasBegun
-            await acceptQueued(accepting, into: &connections)
+            await acceptQueued(accepting, atDoor: number, into: &connections)
             if isLast {
                 accepting.close()
                 acceptor = nil
-                self.listener = nil
-            } else if !drain.hasBegun, !isAskedToAccept {
+                door.listener = nil
+            } else if !drain.hasBegun, !door.isAskedToAccept {
                 // Not `while !mayAccept`: a connection left to another worker stays queued, and every wake-up is worth a look.
-                await acceptWaiter.park()
+                await door.waiter.park()
             }
         }
     }
 
     private func acceptQueued(
-        _ acceptor: Acceptor, into connections: inout ThrowingDiscardingTaskGroup<any Error>
+        _ acceptor: Acceptor, atDoor number: Int, into connections: inout ThrowingDiscardingTaskGroup<any Error>
     ) async {
+        let door = doors[number]
         while true {
             if !drain.hasBegun, let worker = crew.worker(lessLoadedThan: index) {
-                Task(executorPreference: worker.loop) { await worker.lookForConnection() }
+                Task(executorPreference: worker.loop) { await worker.lookForConnection(atDoor: number) }
                 return
             }
             switch acceptor.accept() {
             case .none: return
-            case .connection(let socket, _):
+            case .connection(let socket, let address):
                 if crew.admitConnection(at: index) {
-                    connections.addImmediateTask(executorPreference: loop) { await self.serve(socket) }
+                    let dialects = door.dialects
+                    connections.addImmediateTask(executorPreference: loop) { await self.serve(socket, from: address, dialects) }
                 } else {
                     socket.close()
                     log.log(
@@ -111,20 +180,24 @@ actor DaemonWorker {
                 }
             case .exhausted(let error):
                 log.log(.warning, nowMilliseconds: loop.nowMilliseconds, "accepting rests: \(error)")
-                await acceptWaiter.sleep(milliseconds: limits.acceptPauseMilliseconds) { drain.hasBegun }
+                await door.waiter.sleep(milliseconds: limits.acceptPauseMilliseconds) { drain.hasBegun }
                 if drain.hasBegun { return }
             }
         }
     }
 
-    private func serve(_ socket: Socket) async {
-        let session = ClientSession(
-            decisions, maximumInFlight: configuration.maximumInFlight, output: ByteBuffer(capacity: 16 * 1024))
-        let process = socket.peerCredentials.map { "process \($0.pid) of user \($0.uid)" } ?? "unknown process"
+    private func serve(_ socket: Socket, from address: SocketAddress, _ dialects: Set<Dialect>) async {
+        let session = OpeningSession(
+            point, dialects: dialects, maximumInFlight: setup.configuration.maximumInFlight, output: ByteBuffer(capacity: 16 * 1024))
+        let process = address.port > 0 ? "\(address)"
+            : socket.peerCredentials.map { "process \($0.pid) of user \($0.uid)" } ?? "unknown process"
         log.log(.debug, nowMilliseconds: loop.nowMilliseconds, "connected: \(process)")
-        let ending = await ClientConnection(socket, session, drain: drain, limits).serve()
+        metrics.add(1, to: setup.metrics.connections)
+        let ending = await ClientConnection(
+            socket, session, drain: drain, limits, leavingMilliseconds: { self.setup.configuration.drainMilliseconds }).serve()
+        metrics.add(-1, to: setup.metrics.connections)
         log.log(
-            session.isOver ? .warning : .debug, nowMilliseconds: loop.nowMilliseconds,
+            session.ending == nil ? .debug : .warning, nowMilliseconds: loop.nowMilliseconds,
             "disconnected: \(session.clientName.debugDescription), \(process): \(ending.debugDescription)")
         crew.connectionEnded(at: index)
     }

@@ -1,102 +1,167 @@
 import Counters
+import EventLoop
 import Policy
-import PolicyProtocol
 
-/// A request being judged: its evaluation, and what is known of its token once that is verified.
-struct Judgement {
-    fileprivate(set) var evaluation: Evaluation
-    fileprivate(set) var token: KnownToken?
-}
-
-/// Carries out what an evaluation asks for: what one worker needs to decide, shared by its clients' sessions.
-final class DecisionPoint {
+/// Carries out what evaluations ask for: what one worker needs to decide under one configuration, shared by its clients'
+/// sessions.
+final class DecisionPoint: CountReceiver {
     let rules: PolicyRules
     private let authenticator: Authenticator
     private let counters: any HitCounter
+    private let observer: any DecisionObserver
+    private let anonymous = KnownIdentity(.anonymous)
+    private var suspended = SuspendedJudgements()
 
-    init(rules: PolicyRules, authenticator: Authenticator, counters: any HitCounter) {
+    init(rules: PolicyRules, authenticator: Authenticator, counters: any HitCounter, observer: any DecisionObserver) {
         self.rules = rules
         self.authenticator = authenticator
         self.counters = counters
+        self.observer = observer
     }
 
-    func begin(nowUnixMilliseconds: Int64) -> Judgement {
-        Judgement(evaluation: Evaluation(rules, nowUnixMilliseconds: nowUnixMilliseconds))
-    }
+    /// How many judgements wait for something.
+    var waitingCount: Int { suspended.count }
 
-    /// Judges a CHECK as far as that goes without waiting.
+    /// Judges a request as far as that goes without waiting.
     ///
     /// - Parameters:
-    ///   - payload: that of the CHECK, which `CheckMessage.parse` has accepted.
-    ///   - receiver: who is told the count, where it takes time; with `ticket`.
-    /// - Returns: nil where a count is under way: `judgement` is then to be kept, and ends in ``counted(_:ending:)``.
+    ///   - receiver: who is told the decision, where it takes time; with `ticket`.
+    /// - Returns: nil where something is under way; the receiver is told then, and never before this returns.
     func judge(
-        _ payload: Span<UInt8>, in judgement: inout Judgement, receiver: any CountReceiver, ticket: UInt64
-    ) -> Policy.Decision? {
-        let (credentials, field) = Self.credentials(in: payload)
-        var action = judgement.evaluation.start(credentials)
+        _ request: borrowing RequestView, nowUnixMilliseconds: Int64, receiver: any DecisionReceiver, ticket: UInt64
+    ) -> Decision? {
+        var judgement = Judgement(
+            Evaluation(rules, nowUnixMilliseconds: nowUnixMilliseconds, anonymous: anonymous), receiver, ticket,
+            startNanoseconds: observer.isTimed ? Clock.monotonicNanoseconds() : 0)
+        let action = judgement.evaluation.start(request)
+        return carryOut(action, &judgement, request)
+    }
+
+    /// The denial of a request whose description could not be read.
+    func denyMalformed() -> Decision {
+        observer.note(unjudged: rules.checkMalformed)
+        return rules.checkMalformed
+    }
+
+    /// Returns nil where the judgement had to be suspended.
+    private func carryOut(_ first: Evaluation.Action, _ judgement: inout Judgement, _ request: borrowing RequestView) -> Decision? {
+        var action = first
         while true {
             switch action {
-            case .verify(let range):
-                let value = field.bytes(in: payload)
-                let now = judgement.evaluation.nowUnixMilliseconds
-                switch authenticator.authenticate(value.extracting(range), nowUnixMilliseconds: now) {
-                case .known(let token):
-                    judgement.token = token
-                    action = judgement.evaluation.verified(.verified(token.principal))
-                case .refused(let reason): action = judgement.evaluation.verified(.refused(reason))
+            case .decided(let decision):
+                settle(decision)
+                observer.note(decision, judgement, request)
+                return decision
+            case .authenticate(let credential):
+                let (bytes, now) = (request.bytes.extracting(credential.range), judgement.evaluation.nowUnixMilliseconds)
+                let known = authenticator.recall(bytes, credential.kind, nowUnixMilliseconds: now)
+                observer.noteLookup(isHit: known != nil)
+                let outcome = known.map(AuthenticationOutcome.verified)
+                    ?? authenticator.authenticate(bytes, credential.kind, nowUnixMilliseconds: now)
+                action = judgement.evaluation.authenticated(outcome, request)
+            case .count(let counting):
+                count(counting, &judgement)
+                guard judgement.awaited == 0 else {
+                    let keepsRequest = judgement.evaluation.needsRequestAgain || observer.needsRequest
+                    judgement.request = keepsRequest ? Request(copying: request) : nil
+                    suspended.suspend(judgement)
+                    return nil
                 }
-            case .count(let principal):
-                let keyPrefix = principal.counterKeyPrefix
-                let outcome = counters.hit(
-                    keyPrefix: keyPrefix.span, window: rules.window,
-                    nowUnixMilliseconds: judgement.evaluation.nowUnixMilliseconds, receiver: receiver, ticket: ticket)
-                guard case .done(let result) = outcome else { return nil }
-                action = judgement.evaluation.counted(HitOutcome(result))
-            case .decided(let decision): return settled(decision)
+                action = judgement.resume(request)
             }
         }
     }
 
-    /// Ends a judgement that waited for its count.
-    func counted(_ result: CountResult, ending judgement: inout Judgement) -> Policy.Decision {
-        guard case .decided(let decision) = judgement.evaluation.counted(HitOutcome(result)) else {
-            return rules.internalFailure
+    private func count(_ counting: Counting, _ judgement: inout Judgement) {
+        let revocationKeys = counting.revocationOf?.revocationKeys ?? []
+        judgement.begin(counting, revocationKeyCount: revocationKeys.count)
+        let now = judgement.evaluation.nowUnixMilliseconds
+        for index in counting.hits.indices {
+            let hit = counting.hits[index]
+            let key = hit.key
+            let outcome = counters.hit(
+                key: key.span, quota: hit.quota, cost: hit.cost, nowUnixMilliseconds: now, receiver: self,
+                ticket: suspended.nextTicket(forQuestion: index))
+            if case .done(let result) = outcome { judgement.note(self.outcome(result, of: hit, isAlone: counting.hits.count == 1), at: index) }
         }
-        return settled(decision)
+        for index in revocationKeys.indices {
+            let key = revocationKeys[index]
+            let outcome = counters.revocation(
+                of: key.span, receiver: self,
+                ticket: suspended.nextTicket(forQuestion: counting.hits.count + index))
+            if case .done(let result) = outcome { judgement.note(result, at: index) }
+        }
     }
 
-    private func settled(_ decision: Policy.Decision) -> Policy.Decision {
-        if let hit = decision.hitToGiveBack, let keyPrefix = decision.principal?.counterKeyPrefix {
-            counters.giveBack(
-                keyPrefix: keyPrefix.span, window: rules.window, number: hit.window, isFallback: hit.isFallback)
+    /// Judges what was counted, and gives back at once what its own limit refuses.
+    ///
+    /// - Parameter isAlone: whether it is the only hit of its request.
+    private func outcome(_ result: CountResult, of hit: Hit, isAlone: Bool) -> HitOutcome {
+        switch result {
+        case .counted(let state, let receipt):
+            let status = hit.quota.judge(state, cost: hit.cost, nowUnixMilliseconds: receipt.unixMilliseconds)
+            if !status.isAdmitted, hit.cost > 0 {
+                // Where other limits may refuse the request as well, what this one has counted may be about to be given back.
+                let longest = isAlone ? Int64.max : receipt.unixMilliseconds + Self.doubtfulMilliseconds
+                let key = hit.key
+                counters.giveBack(
+                    key: key.span, quota: hit.quota, cost: hit.cost, receipt,
+                    overUntilUnixMilliseconds: min(status.retryAtUnixMilliseconds, longest))
+            }
+            return .counted(status, receipt)
+        case .knownOver(let until): return .knownOver(untilUnixMilliseconds: until)
+        case .unavailable(let mode): return .uncounted(isAllowed: mode == .allow)
         }
-        return decision
     }
 
-    /// What the CHECK's `Authorization` fields hold, and where the value of the last one lies.
-    private static func credentials(in payload: Span<UInt8>) -> (Credentials, FieldRange) {
-        var field = FieldRange.empty
-        var count = 0
-        var position = 0
-        while let header = CheckMessage.nextHeader(in: payload, from: &position) {
-            let name = header.name.bytes(in: payload)
-            guard name.equals("authorization") else { continue }
-            count += 1
-            field = header.value
+    /// For how long a key is taken to be over its limit that others may give hits of back.
+    private static let doubtfulMilliseconds: Int64 = 1_000
+
+    private func settle(_ decision: Decision) {
+        for standing in decision.standings {
+            guard let receipt = standing.toGiveBack else { continue }
+            let (hit, key) = (standing.hit, standing.hit.key)
+            counters.giveBack(key: key.span, quota: hit.quota, cost: hit.cost, receipt, overUntilUnixMilliseconds: nil)
         }
-        guard count == 1 else { return (count == 0 ? .none : .repeated, field) }
-        let value = field.bytes(in: payload)
-        return (Credentials.read(value), field)
+    }
+
+    // MARK: Answers that took time
+
+    func counted(ticket: UInt64, _ result: CountResult) {
+        guard let (counting, index) = suspended.question(of: ticket), index < counting.hits.count else { return }
+        let outcome = outcome(result, of: counting.hits[index], isAlone: counting.hits.count == 1)
+        suspended.update(ticket) { $0.note(outcome, at: index) }
+        resume(ticket)
+    }
+
+    func lookedUp(ticket: UInt64, _ result: RevocationResult) {
+        guard let (counting, index) = suspended.question(of: ticket), index >= counting.hits.count else { return }
+        suspended.update(ticket) { $0.note(result, at: index - counting.hits.count) }
+        resume(ticket)
+    }
+
+    /// Lent where the request isn't looked at again.
+    private static let nothing = Request()
+
+    private func resume(_ ticket: UInt64) {
+        guard var judgement = suspended.takeAnswered(ticket) else { return }
+        let kept = judgement.request ?? Self.nothing
+        let request = kept.view
+        let action = judgement.resume(request)
+        if let decision = carryOut(action, &judgement, request) { judgement.receiver.decided(decision, ticket: judgement.ticket) }
     }
 }
 
-extension HitOutcome {
-    fileprivate init(_ result: CountResult) {
-        switch result {
-        case .counted(let counts, let number, let isFallback):
-            self = .counted(counts, CountedHit(window: number, isFallback: isFallback))
-        case .unavailable(let mode): self = .uncounted(isAllowed: mode == .allow)
-        }
-    }
+/// Who is told of every decision.
+protocol DecisionObserver: AnyObject {
+    /// Whether it wants to know how long they took.
+    var isTimed: Bool { get }
+    /// Whether it looks at requests.
+    var needsRequest: Bool { get }
+
+    func note(_ decision: Decision, _ judgement: Judgement, _ request: borrowing RequestView)
+    /// Told of a denial without a judgement.
+    func note(unjudged decision: Decision)
+    /// Told of each credential that was looked up among those found good before.
+    func noteLookup(isHit: Bool)
 }

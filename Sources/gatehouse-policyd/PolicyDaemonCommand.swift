@@ -22,40 +22,34 @@ struct PolicyDaemonCommand: ParsableCommand {
     var check = false
 
     func run() throws {
+        let path = config
+        // Also for a reload: the environment is the process's own, and what it overrides it overrides again.
+        let read: @Sendable () throws(InvalidConfiguration) -> DaemonConfiguration = { () throws(InvalidConfiguration) in
+            try DaemonConfiguration.read(
+                text: try path.map { path throws(InvalidConfiguration) in try ConfigurationFile.text(path) },
+                file: path ?? "", environment: ProcessInfo.processInfo.environment)
+        }
         let daemon: DaemonConfiguration
         do {
-            daemon = try DaemonConfiguration.read(
-                text: try config.map { path throws(InvalidConfiguration) in try ConfigurationFile.text(path) },
-                file: config ?? "", environment: ProcessInfo.processInfo.environment)
+            daemon = try read()
         } catch {
             StandardError.print("\(error)")
             throw ExitCode.failure
         }
         if check { return print(daemon.summary) }
-        try serve(daemon)
+        try serve(daemon, readAgain: read)
     }
 
-    private func serve(_ configuration: DaemonConfiguration) throws(ExitCode) {
+    private func serve(
+        _ configuration: DaemonConfiguration, readAgain: @escaping @Sendable () throws(InvalidConfiguration) -> DaemonConfiguration
+    ) throws(ExitCode) {
         var logger = Logger(label: Self._commandName) { StreamLogHandler.standardError(label: $0) }
         logger.logLevel = configuration.logLevel
         do {
-            try Daemon(configuration, logger: logger).run()
+            try Daemon(configuration, readAgain: readAgain, logger: logger).run()
         } catch {
             StandardError.print("\(Self._commandName): cannot start: \(error)")
             throw .failure
         }
-    }
-}
-
-extension DaemonConfiguration {
-    /// What a configuration without mistakes amounts to.
-    fileprivate var summary: String {
-        let counting = redis.map { "in Redis at \($0.description)" } ?? "in memory"
-        return """
-            no mistakes
-            socket: \(socketPath), mode 0\(String(socketMode, radix: 8))
-            workers: \(workers)
-            limit: \(limitCount) requests in \(limitWindowSeconds) s, counted \(counting)
-            """
     }
 }

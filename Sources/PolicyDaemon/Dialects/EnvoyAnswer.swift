@@ -1,0 +1,127 @@
+import Bytes
+import EnvoyProtocol
+import PolicyProtocol
+
+/// Writes verdicts as Envoy's `CheckResponse`.
+///
+/// The headers that the policy owns are set or taken out by every allow, in any spelling that the request has of them. What Envoy has
+/// no words for becomes a denial, but for one: a header can't be taken out of the upstream's answer.
+struct EnvoyAnswer {
+    private let ownedHeaders: [[UInt8]]
+    private var request = FinalHeaders()
+    private var response = FinalHeaders()
+
+    init(ownedHeaders: [String]) { self.ownedHeaders = ownedHeaders.map { Array($0.utf8) } }
+
+    /// - Parameter call: the Check that the verdict is on.
+    mutating func write(_ payload: Span<UInt8>, _ message: VerdictMessage, on call: GRPCCall, to output: ByteBuffer) {
+        response.read(.response, of: payload)
+        let start = output.count
+        let isWritten = message.decision == .allow ? allow(payload, message, call, to: output) : deny(payload, message, to: output)
+        guard !isWritten else { return }
+        output.truncate(to: start)
+        Self.denyUnfit(to: output)
+    }
+
+    private func deny(_ payload: Span<UInt8>, _ message: VerdictMessage, to output: ByteBuffer) -> Bool {
+        let status = message.status ?? 500
+        var writer = CheckResponseWriter(Self.code(for: status), to: output)
+        let operations = response.operations
+        writer.denied(status: status, body: message.body.bytes(in: payload)) { fields in
+            for operation in operations where operation.kind == .set {
+                fields.setHeader(operation.name.bytes(in: payload), operation.value.bytes(in: payload))
+            }
+        }
+        writer.metadata(Self.metadata(payload, message))
+        return !writer.hasUnfitValue
+    }
+
+    private mutating func allow(_ payload: Span<UInt8>, _ message: VerdictMessage, _ call: GRPCCall, to output: ByteBuffer) -> Bool {
+        request.read(.request, of: payload)
+        let content = call.content
+        let old = content.bytes.extracting(call.query ?? 0..<0)
+        // Without one the query stays as it is.
+        let (query, changed) = message.query.map { ($0.bytes(in: payload).array, true) } ?? ([], false)
+        let newQuery = query.span
+        guard let change = changed ? QueryChange(from: old, to: newQuery) : QueryChange.none else { return false }
+        var writer = CheckResponseWriter(.ok, to: output)
+        writer.allowed { fields in
+            changeRequest(payload, call, &fields)
+            for operation in response.operations where operation.kind == .set {
+                fields.setResponseHeader(operation.name.bytes(in: payload), operation.value.bytes(in: payload))
+            }
+            for parameter in change.replaced {
+                fields.setQueryParameter(newQuery.extracting(parameter.name), newQuery.extracting(parameter.value))
+            }
+            for name in change.removed { fields.removeQueryParameter(old.extracting(name)) }
+        }
+        writer.metadata(Self.metadata(payload, message))
+        return !writer.hasUnfitValue
+    }
+
+    private func changeRequest(_ payload: Span<UInt8>, _ call: GRPCCall, _ fields: inout CheckResponseWriter.Fields) {
+        for operation in request.operations {
+            let name = operation.name.bytes(in: payload)
+            if operation.kind == .set { fields.setHeader(name, operation.value.bytes(in: payload)) } else { fields.removeHeader(name) }
+        }
+        for name in ownedHeaders where request.index(of: name.span, in: payload) == nil { fields.removeHeader(name.span) }
+        let buffer = call.content
+        let content = buffer.bytes
+        for range in call.foldableNames {
+            let name = content.extracting(range)
+            let isTouched = ownedHeaders.contains { FoldedName.equals(name, $0.span) && !name.equals($0.span) }
+                || request.operations.contains { FoldedName.equals(name, $0.name.bytes(in: payload)) && !name.equals($0.name.bytes(in: payload)) }
+            if isTouched { fields.removeHeader(name) }
+        }
+    }
+
+    private static func metadata(_ payload: Span<UInt8>, _ message: VerdictMessage) -> [(name: StaticString, value: [UInt8])] {
+        let reason = message.reason.bytes(in: payload).array
+        guard let subject = message.subject else { return [("reason", reason)] }
+        // The metadata is for logs: what of it is no text is shown as such.
+        return [("reason", reason), ("subject", Array(subject.bytes(in: payload).text.utf8))]
+    }
+
+    private static func denyUnfit(to output: ByteBuffer) {
+        var writer = CheckResponseWriter(.internal, to: output)
+        let (name, type) = (Array("content-type".utf8), Array("application/json".utf8))
+        let body = Array(#"{"error":"Internal Server Error","message":"The request could not be judged."}"#.utf8)
+        writer.denied(status: 500, body: body.span) { $0.setHeader(name.span, type.span) }
+        writer.metadata([("reason", Array("internal-failure".utf8))])
+    }
+
+    private static func code(for status: UInt16) -> StatusCode {
+        switch status {
+        case 401: .unauthenticated
+        case 429: .resourceExhausted
+        case 503: .unavailable
+        case 400: .invalidArgument
+        case 500: .internal
+        default: .permissionDenied
+        }
+    }
+}
+
+/// A header's name as a backend may read it that takes `_` and `.` for `-`.
+enum FoldedName {
+    /// Whether the name has a byte that is read as another.
+    static func isFoldable(_ name: Span<UInt8>) -> Bool {
+        for index in name.indices where name[index] == UInt8(ascii: "_") || name[index] == UInt8(ascii: ".") { return true }
+        return false
+    }
+
+    /// - Parameter plain: in lower case.
+    static func equals(_ name: Span<UInt8>, _ plain: Span<UInt8>) -> Bool {
+        guard name.count == plain.count else { return false }
+        for index in name.indices where folded(name[index]) != folded(plain[index]) { return false }
+        return true
+    }
+
+    private static func folded(_ byte: UInt8) -> UInt8 {
+        switch byte {
+        case UInt8(ascii: "_"), UInt8(ascii: "."): UInt8(ascii: "-")
+        case UInt8(ascii: "A")...UInt8(ascii: "Z"): byte | 0x20
+        default: byte
+        }
+    }
+}

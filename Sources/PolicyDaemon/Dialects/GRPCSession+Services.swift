@@ -1,0 +1,93 @@
+import Bytes
+import EnvoyProtocol
+import HTTPMessage
+import PolicyProtocol
+
+// MARK: envoy.service.auth.v3.Authorization
+
+extension GRPCSession: VerdictReceiver {
+    func check(_ call: GRPCCall, _ message: Range<Int>) throws {
+        let content = call.content
+        let bytes = content.bytes
+        try request.read(bytes, message)
+        note(bytes, in: call)
+        let ticket = suspend(call)
+        do throws(MessageRefusal) {
+            try read(bytes)
+        } catch {
+            return refused.deny(error) { payload, message in verdict(payload, message, ticket: ticket) }
+        }
+        let buffer = draft.buffer
+        judge.judge(draft.parts, buffer.bytes, nowUnixMilliseconds: nowUnixMilliseconds, receiver: self, ticket: ticket)
+    }
+
+    func verdict(_ payload: Span<UInt8>, _ message: VerdictMessage, ticket: UInt64) {
+        guard let call = resume(ticket) else { return }
+        response.clear()
+        answer.write(payload, message, on: call, to: response)
+        respond(call)
+    }
+
+    /// Keeps what the answer will need of the request.
+    private func note(_ bytes: Span<UInt8>, in call: GRPCCall) {
+        var parts = request.path
+        while !parts.isEmpty, bytes[parts.lowerBound] != UInt8(ascii: "?") { parts = parts.lowerBound + 1..<parts.upperBound }
+        if !parts.isEmpty { call.query = parts.lowerBound + 1..<parts.upperBound }
+        for header in request.headers where FoldedName.isFoldable(bytes.extracting(header.name)) { call.foldableNames.append(header.name) }
+    }
+
+    /// Fills the draft from the request.
+    private func read(_ bytes: Span<UInt8>) throws(MessageRefusal) {
+        draft.begin()
+        try draft.setMethod(bytes.extracting(request.method))
+        try draft.setAuthority(bytes.extracting(request.host))
+        try draft.setTarget(bytes.extracting(request.path))
+        try draft.setClientAddress(bytes.extracting(request.sourceAddress))
+        for header in request.headers {
+            let name = bytes.extracting(header.name)
+            guard name.count > 0, name[0] != UInt8(ascii: ":") else { continue }
+            try draft.addHeader(name, bytes.extracting(header.value))
+        }
+    }
+}
+
+// MARK: envoy.service.ratelimit.v3.RateLimitService
+
+extension GRPCSession: RateLimitReceiver {
+    func limit(_ call: GRPCCall, _ message: Range<Int>) throws {
+        guard let limits else { throw GRPCStatus(.unimplemented, "no limits are configured for the rate limit service") }
+        let content = call.content
+        let bytes = content.bytes
+        let request = try RateLimitRequest(bytes, message)
+        guard !request.domain.isEmpty, !request.descriptors.isEmpty else {
+            throw GRPCStatus(.invalidArgument, "a request without a domain or without a descriptor")
+        }
+        let ticket = suspend(call)
+        limits.judge(request, bytes, nowUnixMilliseconds: nowUnixMilliseconds, receiver: self, ticket: ticket)
+    }
+
+    func limited(_ outcome: RateLimitOutcome, ticket: UInt64) {
+        guard let call = resume(ticket) else { return }
+        switch outcome {
+        case .judged(let findings):
+            response.clear()
+            RateLimitResponse(findings).write(to: response, nowUnixSeconds: nowUnixMilliseconds / 1000)
+            respond(call)
+        case .unavailable: respond(call, GRPCStatus(.unavailable, "the limits can not be checked at the moment"))
+        }
+    }
+}
+
+// MARK: grpc.health.v1.Health
+
+extension GRPCSession {
+    func health(_ call: GRPCCall, _ message: Range<Int>) throws {
+        let content = call.content
+        let bytes = content.bytes
+        let service = bytes.extracting(try HealthCheck.service(bytes, message))
+        guard GRPCMethod.services.contains(where: { service.equals($0) }) else { throw GRPCStatus(.notFound, "unknown service") }
+        response.clear()
+        HealthCheck.write(isServing: !isLeaving, to: response)
+        respond(call)
+    }
+}

@@ -1,0 +1,207 @@
+import Bytes
+import EnvoyProtocol
+import HTTP2
+import PolicyProtocol
+
+/// The gRPC dialect: Envoy's external authorization and rate limit services, and the health service, on HTTP/2.
+///
+/// `grpc-timeout` is not looked at: a decision has deadlines of its own, and a client that no longer waits resets its stream.
+final class GRPCSession: DialectSession {
+    /// What a message may have, in bytes: the headers that Envoy admits at most, and room for the rest.
+    static let maximumMessageBytes = 128 * 1024
+    /// How many calls may be open at one time: each may hold a message.
+    static let maximumStreams = 1024
+
+    let output: ByteBuffer
+    var hasLateOutput: () -> Void = {}
+    private(set) var clientName = "a gRPC client"
+
+    let judge: any Judge
+    let limits: (any RateLimitJudge)?
+    let draft: RequestDraft
+    let refused = RefusedRequest()
+    var answer: EnvoyAnswer
+    var request = CheckRequest()
+    /// A response message while it is written.
+    let response = ByteBuffer(capacity: 1024)
+
+    private let session: ServerSession
+    private let maximumInFlight: Int
+    private var waiting: [UInt64: GRPCCall] = [:]
+    private var nextTicket: UInt64 = 0
+    private var spareBuffers: [ByteBuffer] = []
+    /// The calls in the order in which they began. Those whose request has come whole are taken off the front.
+    private var begun: [GRPCCall] = []
+    private var isReceiving = false
+    private(set) var isLeaving = false
+    private(set) var nowUnixMilliseconds: Int64 = 0
+
+    /// - Parameters:
+    ///   - limits: who answers the rate limit service; nil where no limits are configured for it.
+    ///   - maximumInFlight: how many calls may be without an answer at one time.
+    init(_ judge: any Judge, _ limits: (any RateLimitJudge)?, maximumInFlight: Int, output: ByteBuffer) {
+        self.judge = judge
+        self.limits = limits
+        self.maximumInFlight = maximumInFlight
+        self.output = output
+        draft = RequestDraft(wantedHeaders: judge.wantedHeaders)
+        answer = EnvoyAnswer(ownedHeaders: judge.ownedHeaders)
+        var sessionLimits = SessionLimits()
+        sessionLimits.concurrentStreams = min(maximumInFlight, Self.maximumStreams)
+        sessionLimits.headerListBytes = 8 * 1024   // a call's own fields; the request to judge is in its message
+        session = ServerSession(sessionLimits, output: output)
+    }
+
+    var ending: String? { session.ending }
+    var isGreeted: Bool { session.isGreeted }
+    var isOver: Bool { session.isOver }
+    var awaitedSinceUnixMilliseconds: Int64? {
+        let wholeCount = begun.prefix { $0.isRequestOver }.count
+        begun.removeFirst(wholeCount)
+        return begun.first?.beganUnixMilliseconds
+    }
+
+    func receive(_ input: ByteBuffer, nowUnixMilliseconds: Int64) {
+        self.nowUnixMilliseconds = nowUnixMilliseconds
+        isReceiving = true
+        session.receive(input, for: self, nowMilliseconds: nowUnixMilliseconds)
+        isReceiving = false
+    }
+
+    func goAway() {
+        isLeaving = true
+        session.drain()
+    }
+
+    func end(late input: LateInput) {
+        switch input {
+        case .greeting(let milliseconds): session.end(.settingsTimeout, because: "no SETTINGS in \(milliseconds) ms")
+        case .message(let milliseconds): session.end(.cancel, because: "a request not complete in \(milliseconds) ms")
+        }
+    }
+
+    // MARK: Calls that wait for their verdict
+
+    /// - Returns: the ticket that the verdict is to come with.
+    func suspend(_ call: GRPCCall) -> UInt64 {
+        let ticket = nextTicket
+        nextTicket += 1
+        waiting[ticket] = call
+        return ticket
+    }
+
+    /// The call that waited; nil where there is none, or its client has left it.
+    func resume(_ ticket: UInt64) -> GRPCCall? {
+        guard let call = waiting.removeValue(forKey: ticket) else { return nil }
+        guard call.stream != nil else {
+            release(call)
+            return nil
+        }
+        return call
+    }
+
+    /// Answers with what stands in ``response``.
+    func respond(_ call: GRPCCall) {
+        let response = self.response
+        if let stream = call.stream { GRPCAnswers.answer(stream, message: response.bytes) }
+        ended(call)
+    }
+
+    func respond(_ call: GRPCCall, _ status: GRPCStatus) {
+        if let stream = call.stream { GRPCAnswers.answer(stream, status) }
+        ended(call)
+    }
+
+    private func ended(_ call: GRPCCall) {
+        call.stream?.context = nil
+        release(call)
+        guard !isReceiving else { return }
+        session.flush(for: self)
+        hasLateOutput()
+    }
+
+    private func release(_ call: GRPCCall) {
+        call.content.clear()
+        // A large message must not keep its storage for as long as the connection lasts.
+        if call.content.capacity <= 16 * 1024 { spareBuffers.append(call.content) }
+    }
+}
+
+extension GRPCSession: StreamHandler {
+    func received(headersOf stream: ServerStream, isEnd: Bool) {
+        let headers = stream.headers
+        let bytes = headers.bytes.span
+        if clientName == "a gRPC client", let agent = headers.first("user-agent") {
+            clientName = bytes.extracting(agent.prefix(64)).text
+        }
+        guard headers.has(":method", "POST") else { return refuse(stream, GRPCAnswers.wrongMethod) }
+        guard let type = headers.first("content-type"), Self.isGRPC(bytes.extracting(type)) else {
+            return refuse(stream, GRPCAnswers.wrongContentType)
+        }
+        guard let path = headers.first(":path"), let method = GRPCMethod.of(bytes.extracting(path)) else {
+            return refuse(stream, GRPCStatus(.unimplemented, "unknown service or method"))
+        }
+        guard waiting.count < maximumInFlight else {
+            return refuse(stream, GRPCStatus(.resourceExhausted, "a call on top of \(maximumInFlight) unanswered ones"))
+        }
+        let content = spareBuffers.popLast() ?? ByteBuffer(capacity: 1024)
+        let call = GRPCCall(method, stream, content: content, beganUnixMilliseconds: nowUnixMilliseconds)
+        stream.context = call
+        begun.append(call)
+    }
+
+    private static func isGRPC(_ type: Span<UInt8>) -> Bool {
+        type.equals("application/grpc") || type.equals("application/grpc+proto")
+    }
+
+    func received(_ content: Span<UInt8>, on stream: ServerStream) {
+        stream.consume(content.count)
+        guard let call = stream.context as? GRPCCall else { return }
+        do throws(GRPCStatus) {
+            try call.take(content, maximumBytes: Self.maximumMessageBytes)
+        } catch {
+            call.isRequestOver = true
+            stream.abandonRequest()
+            respond(call, error)
+        }
+    }
+
+    func received(endOf stream: ServerStream) {
+        guard let call = stream.context as? GRPCCall else { return }
+        call.isRequestOver = true
+        do {
+            let message = try call.message()
+            switch call.method {
+            case .check: try check(call, message)
+            case .shouldRateLimit: try limit(call, message)
+            case .health: try health(call, message)
+            }
+        } catch let status as GRPCStatus {
+            respond(call, status)
+        } catch {
+            respond(call, GRPCStatus(.internal, "malformed message: \(error)"))
+        }
+    }
+
+    func hasRoom(on stream: ServerStream) {}
+
+    func closed(_ stream: ServerStream, _ code: ErrorCode) {
+        guard let call = stream.context as? GRPCCall else { return }
+        if !call.isRequestOver {
+            call.isRequestOver = true
+            release(call)
+        }
+        call.stream = nil
+    }
+
+    /// Answers a request whose content isn't looked at.
+    private func refuse(_ stream: ServerStream, _ headers: FieldList) {
+        stream.abandonRequest()
+        stream.answer(headers, isEnd: true)
+    }
+
+    private func refuse(_ stream: ServerStream, _ status: GRPCStatus) {
+        stream.abandonRequest()
+        GRPCAnswers.answer(stream, status)
+    }
+}

@@ -1,0 +1,180 @@
+import Bytes
+import HTTPMessage
+import PolicyProtocol
+
+/// The HTTP dialect: a strict HTTP/1.1 server of the ``HTTPEndpoint``s. Requests may be pipelined; answers come in their order.
+final class HTTPSession: DialectSession, VerdictReceiver {
+    /// One request and its answer, which waits here while an earlier one is still being judged.
+    private struct Exchange {
+        let endpoint: HTTPEndpoint
+        let isHead: Bool
+        let closes: Bool
+        var answer: ByteBuffer?
+    }
+
+    /// What of a request's content is read and dropped: no endpoint has a use for any.
+    static let contentBytes = 65_536
+
+    let output: ByteBuffer
+    var hasLateOutput: () -> Void = {}
+    let clientName = "an HTTP client"
+    private(set) var ending: String?
+    private(set) var isGreeted = false
+    private(set) var isOver = false
+
+    private let judge: any Judge
+    private let maximumInFlight: Int
+    private let limits: HeadLimits
+    private let draft: RequestDraft
+    private let refused = RefusedRequest()
+    private var answer: HTTPAnswer
+    private let ownedHeaders: [[UInt8]]
+    private var scanner = HeadScanner()
+    private var head = RequestHead()
+    private var contentBytesLeft = 0
+    private var exchanges: [Exchange] = []
+    private var firstTicket: UInt64 = 0
+    /// Whether nothing further is read: a request that closes was received, or the daemon stops.
+    private var isClosing = false
+    private var isReceiving = false
+
+    /// - Parameter maximumInFlight: how many requests may be without an answer at one time.
+    init(_ judge: any Judge, maximumInFlight: Int, output: ByteBuffer) {
+        self.judge = judge
+        self.maximumInFlight = maximumInFlight
+        self.output = output
+        draft = RequestDraft(wantedHeaders: judge.wantedHeaders)
+        answer = HTTPAnswer(ownedHeaders: judge.ownedHeaders)
+        ownedHeaders = judge.ownedHeaders.map { Array($0.utf8) }
+        // A subrequest has the headers of the client's request, and its target among them.
+        var limits = HeadLimits()
+        limits.headerBytes += limits.requestLineBytes + 8_192
+        limits.headerCount += 28
+        limits.requestLineBytes += 64
+        self.limits = limits
+    }
+
+    func receive(_ input: ByteBuffer, nowUnixMilliseconds: Int64) {
+        isReceiving = true
+        defer { isReceiving = false }
+        while !isClosing, dropContent(input), !input.isEmpty {
+            do throws(MessageRefusal) {
+                guard let byteCount = try scanner.findEnd(in: input.bytes, limits: limits) else { return }
+                scanner = HeadScanner()
+                isGreeted = true
+                try head.parse(input.bytes, byteCount: byteCount, limits: limits)
+                try judgeFraming()
+            } catch {
+                refuse(error)
+                break
+            }
+            begin(input, nowUnixMilliseconds)
+            input.consume(head.byteCount)
+        }
+        // What stands behind the last request isn't read.
+        if isClosing { input.clear() }
+    }
+
+    /// Whether the content of the last request is all there.
+    private func dropContent(_ input: ByteBuffer) -> Bool {
+        let count = min(contentBytesLeft, input.count)
+        input.consume(count)
+        contentBytesLeft -= count
+        return contentBytesLeft == 0
+    }
+
+    private func judgeFraming() throws(MessageRefusal) {
+        guard exchanges.count < maximumInFlight else {
+            throw MessageRefusal(503, "There are \(maximumInFlight) requests on this connection without an answer already.")
+        }
+        switch head.framing {
+        case .none: contentBytesLeft = 0
+        case .length(let length) where length <= Self.contentBytes: contentBytesLeft = length
+        case .length, .chunked, .untilClose:
+            throw MessageRefusal(413, "Content is of no use here; up to \(Self.contentBytes) bytes of a stated length are dropped.")
+        }
+    }
+
+    private func begin(_ input: ByteBuffer, _ now: Int64) {
+        let bytes = input.bytes
+        let closes = !head.keepsAlive || head.minorVersion == 0
+        if closes { isClosing = true }
+        let endpoint = HTTPEndpoint.of(head.target.bytes(in: bytes))
+        exchanges.append(Exchange(endpoint: endpoint ?? .forward, isHead: head.method == .head, closes: closes))
+        let ticket = lastTicket
+        do throws(MessageRefusal) {
+            guard let endpoint else {
+                throw MessageRefusal(404, "Nothing is asked here; /nginx, /forward and /envoy/ are the places to ask.")
+            }
+            try endpoint.read(head, bytes, into: draft)
+            if endpoint == .envoy { try refuseFoldable(bytes) }
+        } catch {
+            return refused.deny(error) { payload, message in verdict(payload, message, ticket: ticket) }
+        }
+        let buffer = draft.buffer
+        judge.judge(draft.parts, buffer.bytes, nowUnixMilliseconds: now, receiver: self, ticket: ticket)
+    }
+
+    /// Envoy can be told to remove headers only by names that are known beforehand, so a client's header that a backend may
+    /// take for one of the daemon's cannot be removed.
+    private func refuseFoldable(_ bytes: Span<UInt8>) throws(MessageRefusal) {
+        for field in head.fields {
+            let name = field.name.bytes(in: bytes)
+            guard FoldedName.isFoldable(name), ownedHeaders.contains(where: { FoldedName.equals(name, $0.span) }) else { continue }
+            throw MessageRefusal(400, "The request has a header whose name may be taken for one of the gateway's own.")
+        }
+    }
+
+    func verdict(_ payload: Span<UInt8>, _ message: VerdictMessage, ticket: UInt64) {
+        guard ticket >= firstTicket, ticket - firstTicket < UInt64(exchanges.count) else { return }
+        let index = Int(ticket - firstTicket)
+        guard exchanges[index].answer == nil else { return }
+        let exchange = exchanges[index]
+        let target = index == 0 ? output : ByteBuffer(capacity: 512)
+        answer.write(
+            payload, message, for: exchange.endpoint, isHead: exchange.isHead, closes: exchange.closes || isLastOfDrain(index),
+            to: target)
+        exchanges[index].answer = target
+        if index == 0 { sendAnswered() }
+        if !isReceiving { hasLateOutput() }
+    }
+
+    /// Whether this is the last answer of a connection that is to be closed since the daemon stops.
+    private func isLastOfDrain(_ index: Int) -> Bool { isClosing && index == exchanges.count - 1 }
+
+    /// Takes the answered exchanges off the front; the first one's answer is in the output already.
+    private func sendAnswered() {
+        while let answer = exchanges.first?.answer {
+            if answer !== output { output.append(answer.bytes) }
+            exchanges.removeFirst()
+            firstTicket += 1
+        }
+        if exchanges.isEmpty, isClosing { isOver = true }
+    }
+
+    private var lastTicket: UInt64 { firstTicket + UInt64(exchanges.count - 1) }
+
+    /// Answers a request that can't be read, behind those before it, and reads no further.
+    private func refuse(_ refusal: MessageRefusal) {
+        ending = "\(refusal.status): \(refusal.message)"
+        isClosing = true
+        isGreeted = true
+        exchanges.append(Exchange(endpoint: .forward, isHead: false, closes: true))
+        let ticket = lastTicket
+        refused.deny(refusal) { payload, message in verdict(payload, message, ticket: ticket) }
+    }
+
+    func goAway() {
+        guard !isClosing else { return }
+        isClosing = true
+        if exchanges.isEmpty { isOver = true }
+    }
+
+    func end(late input: LateInput) {
+        guard !isOver, !isClosing else { return }
+        switch input {
+        case .greeting(let milliseconds): refuse(MessageRefusal(408, "No request came within \(milliseconds) ms."))
+        case .message(let milliseconds): refuse(MessageRefusal(408, "The request was not complete within \(milliseconds) ms."))
+        }
+    }
+}

@@ -1,0 +1,97 @@
+import Bytes
+import HTTPMessage
+import Policy
+import PolicyProtocol
+
+/// A request put together from what a foreign proxy says of it, and held to the rules that our own proxy holds clients to: what
+/// two readers could understand in two ways isn't judged at all.
+///
+/// One a session, filled anew for each request: ``begin()``, then method, authority, target (in this order), and the rest.
+final class RequestDraft {
+    /// Where the ranges of ``parts`` lie.
+    let buffer = ByteBuffer(capacity: 1024)
+    private(set) var parts = RequestParts()
+    private var method = Method.other
+    private let wantedHeaders: [[UInt8]]
+    private let limits = HeadLimits()
+
+    /// - Parameter wantedHeaders: the headers that are taken in, in lower case.
+    init(wantedHeaders: [String]) { self.wantedHeaders = wantedHeaders.map { Array($0.utf8) } }
+
+    func begin() {
+        buffer.clear()
+        parts.method = 0..<0
+        parts.authority = 0..<0
+        parts.path = 0..<0
+        parts.query = nil
+        parts.clientAddress = 0..<0
+        parts.headers.removeAll(keepingCapacity: true)
+    }
+
+    func setMethod(_ name: Span<UInt8>) throws(MessageRefusal) {
+        guard FieldRules.isToken(name), name.count <= ProtocolLimits.methodBytes else {
+            throw MessageRefusal("The method is no token of 1 to \(ProtocolLimits.methodBytes) bytes.")
+        }
+        method = Method.of(name)
+        parts.method = append(name)
+    }
+
+    /// - Parameter authority: host and perhaps port; empty where the request names none.
+    func setAuthority(_ authority: Span<UInt8>) throws(MessageRefusal) {
+        guard authority.count == 0 || Authority.isValid(authority), authority.count <= ProtocolLimits.authorityBytes else {
+            throw MessageRefusal("The Host is no host name or address with or without a port.")
+        }
+        parts.authority = append(authority)
+    }
+
+    /// Takes in the target as the client sent it, in its normal form.
+    func setTarget(_ target: Span<UInt8>) throws(MessageRefusal) {
+        guard target.count > 0 else { throw MessageRefusal("There is no request target.") }
+        // The line it stood in has two blanks and the version besides.
+        guard parts.method.count + target.count + 10 <= limits.requestLineBytes else {
+            throw MessageRefusal(414, "The request line is longer than \(limits.requestLineBytes) bytes.")
+        }
+        for index in target.indices where target[index] <= 0x20 || target[index] == 0x7F {
+            throw MessageRefusal("There is a character in the request target that none may have.")
+        }
+        let normal = try RequestTarget.normalize(
+            ByteRange(append(target)), method: method, host: ByteRange(parts.authority), in: buffer)
+        guard !normal.hasEncodedSlash else { throw MessageRefusal("There is an escaped slash in the path.") }
+        let buffer = self.buffer
+        parts.setTarget(normal.range.start..<normal.range.end, in: buffer.bytes)
+    }
+
+    /// - Parameter address: an IP address as text, or nginx's `unix:` where the client came by a Unix socket.
+    func setClientAddress(_ address: Span<UInt8>) throws(MessageRefusal) {
+        guard !address.equals("unix:") else { return }
+        guard AddressText.isAddress(address) else { throw MessageRefusal("The client's address is no IP address.") }
+        parts.clientAddress = append(address)
+    }
+
+    /// Takes in a header of the request, where the policy wants to see it.
+    ///
+    /// - Parameter name: in any case.
+    func addHeader(_ name: Span<UInt8>, _ value: Span<UInt8>) throws(MessageRefusal) {
+        for wanted in wantedHeaders where name.equalsIgnoringCase(wanted.span) {
+            guard parts.headers.count < ProtocolLimits.headersPerCheck else {
+                throw MessageRefusal(431, "There are more than \(ProtocolLimits.headersPerCheck) header fields to judge by.")
+            }
+            guard FieldRules.isHeaderValue(value) else { throw MessageRefusal("There is a control character in a header value.") }
+            parts.headers.append(RequestParts.Header(name: append(wanted.span), value: append(value)))
+            return
+        }
+    }
+
+    /// Takes in an IP address given as its bytes, 4 or 16.
+    func setClientAddress(binary address: Span<UInt8>) {
+        let start = buffer.count
+        buffer.append(address: address)
+        parts.clientAddress = start..<buffer.count
+    }
+
+    private func append(_ bytes: Span<UInt8>) -> Range<Int> {
+        let start = buffer.count
+        buffer.append(bytes)
+        return start..<buffer.count
+    }
+}

@@ -1,0 +1,99 @@
+import Bytes
+import PolicyProtocol
+
+/// Writes verdicts as ACK frames: variables of the transaction, which HAProxy's rules then act upon. Under HAProxy's prefix
+/// (`option var-prefix`) they are
+///
+/// - `allow` (boolean), `status` (200, or a denial's), `reason`, `subject` (empty where there is none), and `body` of a denial;
+/// - `query`, where an allowed request's query is to be replaced;
+/// - `request.NAME` for each header that the request is to have: those that the policy owns always, empty where they have no value;
+///   empty too where one is to be taken out;
+/// - `response.NAME` for each header of the response to the client.
+///
+/// NAME is the header's in lower case, `_` for what a variable's name can't have. Headers have a prefix of their own, so that one
+/// called `Allow` is never taken for the decision.
+struct SPOPAnswer {
+    private let ownedHeaders: [[UInt8]]
+    private var request = FinalHeaders()
+    private var response = FinalHeaders()
+
+    init(ownedHeaders: [String]) { self.ownedHeaders = ownedHeaders.map { Array($0.utf8) } }
+
+    /// - Parameter maximumFrameBytes: as agreed. An answer that takes more becomes a denial that fits.
+    mutating func write(
+        _ payload: Span<UInt8>, _ message: VerdictMessage, ids: SPOPFrameIDs, maximumFrameBytes: Int, to output: ByteBuffer
+    ) {
+        request.read(.request, of: payload)
+        response.read(.response, of: payload)
+        let start = output.count
+        output.append(.ack, ids) { frame in write(payload, message, frame) }
+        if output.count - start - SPOPFrame.lengthByteCount > maximumFrameBytes {
+            output.truncate(to: start)
+            output.append(.ack, ids) { frame in
+                frame.set("allow", bool: false)
+                frame.set("status", 500)
+                frame.set("reason", text: Array("verdict-too-large".utf8).span)
+            }
+        }
+    }
+
+    private func write(_ payload: Span<UInt8>, _ message: VerdictMessage, _ frame: ByteBuffer) {
+        let isAllowed = message.decision == .allow
+        frame.set("allow", bool: isAllowed)
+        frame.set("status", UInt32(message.status ?? 200))
+        frame.set("reason", text: message.reason.bytes(in: payload))
+        frame.set("subject", text: (message.subject ?? .empty).bytes(in: payload))
+        if isAllowed {
+            if let query = message.query { frame.set("query", text: query.bytes(in: payload)) }
+            for name in ownedHeaders where request.index(of: name.span, in: payload) == nil {
+                frame.set("request.", name.span, Span())
+            }
+            for operation in request.operations {
+                frame.set("request.", operation.name.bytes(in: payload), operation.value.bytes(in: payload))
+            }
+        } else {
+            frame.set("body", text: message.body.bytes(in: payload))
+        }
+        for operation in response.operations where operation.kind == .set {
+            frame.set("response.", operation.name.bytes(in: payload), operation.value.bytes(in: payload))
+        }
+    }
+}
+
+extension ByteBuffer {
+    /// Begins a set-var in the scope of the transaction (SPOE.txt §3.4).
+    private func beginSet() { append([1, 3, 2]) }
+
+    fileprivate func set(_ name: StaticString, bool value: Bool) {
+        beginSet()
+        append(spopName: name)
+        append(spopBool: value)
+    }
+
+    fileprivate func set(_ name: StaticString, _ value: UInt32) {
+        beginSet()
+        append(spopName: name)
+        append(spopUInt32: value)
+    }
+
+    fileprivate func set(_ name: StaticString, text: Span<UInt8>) {
+        beginSet()
+        append(spopName: name)
+        append(spopString: text)
+    }
+
+    fileprivate func set(_ prefix: StaticString, _ header: Span<UInt8>, _ value: Span<UInt8>) {
+        beginSet()
+        append(varint: UInt64(prefix.utf8CodeUnitCount + header.count))
+        append(prefix)
+        for index in header.indices { append(Self.mayStandInVariable(header[index]) ? header[index] : UInt8(ascii: "_")) }
+        append(spopString: value)
+    }
+
+    private static func mayStandInVariable(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"): true
+        default: false
+        }
+    }
+}

@@ -1,0 +1,80 @@
+import Counters
+import Policy
+
+/// A request being judged: its evaluation, and the answers to what that has asked for.
+struct Judgement {
+    var evaluation: Evaluation
+    let receiver: any DecisionReceiver
+    let ticket: UInt64
+    /// Monotonic, for how long it took.
+    let startNanoseconds: Int64
+    /// The request, kept where it is looked at again.
+    var request: Request?
+
+    private(set) var counting: Counting?
+    /// Where nothing has been noted, the request is refused.
+    private var outcomes: [HitOutcome] = []
+    /// What revokes the token, for each of its keys.
+    private var revocations: [Int64?] = []
+    private var isRevocationUnknown = false
+    /// How many answers are still awaited, and a bit for each that isn't.
+    private(set) var awaited = 0
+    private var answered: UInt64 = 0
+
+    init(_ evaluation: Evaluation, _ receiver: any DecisionReceiver, _ ticket: UInt64, startNanoseconds: Int64) {
+        self.evaluation = evaluation
+        self.receiver = receiver
+        self.ticket = ticket
+        self.startNanoseconds = startNanoseconds
+    }
+
+    /// Begins to ask for all of `counting`, which is `revocationKeyCount` questions more than it has hits.
+    mutating func begin(_ counting: Counting, revocationKeyCount: Int) {
+        self.counting = counting
+        outcomes = Array(repeating: .uncounted(isAllowed: false), count: counting.hits.count)
+        if revocationKeyCount > 0 { revocations = Array(repeating: nil, count: revocationKeyCount) }
+        isRevocationUnknown = false
+        awaited = counting.hits.count + revocationKeyCount
+        answered = 0
+    }
+
+    /// Notes the answer to the `index`th hit.
+    mutating func note(_ outcome: HitOutcome, at index: Int) {
+        outcomes[index] = outcome
+        answer(index)
+    }
+
+    /// Notes what stands under the `index`th key that could revoke the token.
+    mutating func note(_ result: RevocationResult, at index: Int) {
+        switch result {
+        case .notRevoked: break
+        case .revoked(let moment): revocations[index] = moment
+        case .unavailable: isRevocationUnknown = true
+        }
+        answer(outcomes.count + index)
+    }
+
+    private mutating func answer(_ question: Int) {
+        answered |= 1 << UInt64(question)
+        awaited -= 1
+    }
+
+    /// Whether this question has not been answered.
+    func awaits(_ question: Int) -> Bool { answered & 1 << UInt64(question) == 0 }
+
+    /// Goes on once everything has been answered.
+    mutating func resume(_ request: borrowing RequestView) -> Evaluation.Action {
+        var status = RevocationStatus.valid
+        if let identity = counting?.revocationOf {
+            // Known to be revoked is enough, whatever else could not be asked.
+            status = identity.isRevoked(revocations) ? .revoked : isRevocationUnknown ? .unavailable : .valid
+        }
+        return evaluation.counted(outcomes, revocation: status, request)
+    }
+}
+
+/// Who waits for decisions that took time.
+protocol DecisionReceiver: AnyObject {
+    /// Brings the decision on the request that `ticket` was given for, on the worker's loop.
+    func decided(_ decision: Decision, ticket: UInt64)
+}

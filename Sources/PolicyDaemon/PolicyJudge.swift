@@ -1,0 +1,54 @@
+import Bytes
+import Policy
+import PolicyProtocol
+
+/// The decision point as the foreign dialects see it: their verdicts are those of our own protocol, put into other words.
+final class PolicyJudge: Judge, DecisionReceiver {
+    private struct Waiting {
+        let receiver: any VerdictReceiver
+        let ticket: UInt64
+        let nowUnixMilliseconds: Int64
+    }
+
+    private let point: GreetedDecisionPoint
+    private var waiting: [UInt64: Waiting] = [:]
+    private var nextTicket: UInt64 = 0
+    private let scratch = ByteBuffer(capacity: 4096)
+
+    init(_ point: GreetedDecisionPoint) { self.point = point }
+
+    var ownedHeaders: [String] { point.decisions.rules.ownedHeaders }
+    var wantedHeaders: [String] { point.decisions.rules.wantedHeaders }
+
+    func judge(
+        _ request: RequestParts, _ bytes: Span<UInt8>, nowUnixMilliseconds now: Int64, receiver: any VerdictReceiver, ticket: UInt64
+    ) {
+        nextTicket &+= 1
+        let caller = Waiting(receiver: receiver, ticket: ticket, nowUnixMilliseconds: now)
+        let decision = point.decisions.judge(
+            RequestView(request, in: bytes), nowUnixMilliseconds: now, receiver: self, ticket: nextTicket)
+        if let decision { deliver(decision, to: caller) } else { waiting[nextTicket] = caller }
+    }
+
+    func decided(_ decision: Policy.Decision, ticket: UInt64) {
+        guard let caller = waiting.removeValue(forKey: ticket) else { return }
+        deliver(decision, to: caller)
+    }
+
+    private func deliver(_ decision: Policy.Decision, to caller: Waiting) {
+        let rules = point.decisions.rules
+        for decision in [decision, rules.verdictTooLarge] {
+            scratch.clear()
+            do throws(ProtocolError) {
+                try decision.encode(
+                    id: 0, rules.limitFields, nowUnixMilliseconds: caller.nowUnixMilliseconds, to: scratch,
+                    maximumFrameBytes: ProtocolLimits.frameBytes.upperBound)
+                let scratch = self.scratch
+                let payload = scratch.bytes.extracting(FrameHeader.byteCount..<scratch.count)
+                return caller.receiver.verdict(payload, try VerdictMessage.parse(payload), ticket: caller.ticket)
+            } catch {
+                // A denial of a few hundred bytes fits, and is well-formed.
+            }
+        }
+    }
+}
