@@ -1,33 +1,10 @@
 import EventLoop
 import PolicyClient
 import PolicyProtocol
-import Synchronization
 
-/// Asks once on the socket at `path`, on a loop of its own that runs on this thread meanwhile.
+/// Asks once on the socket at `path`.
 func ask(_ request: Request, at path: String) -> Result<Answer, any Error> {
-    do {
-        let loop = try EventLoop()
-        let asker = Asker(loop: loop)
-        let outcome = Outcome()
-        Task(executorPreference: loop) {
-            do {
-                let answer = try await asker.ask(request, at: path)
-                outcome.value.withLock { $0 = .success(answer) }
-            } catch {
-                outcome.value.withLock { $0 = .failure(error) }
-            }
-            loop.stop()
-        }
-        loop.run()
-        return outcome.value.withLock { $0 }
-    } catch {
-        return .failure(error)
-    }
-}
-
-/// What a task brings home from its loop.
-private final class Outcome: Sendable {
-    let value = Mutex<Result<Answer, any Error>>(.failure(Failure("nothing was asked")))
+    onLoop { loop in try await Asker(loop: loop).ask(request, at: path) }
 }
 
 private actor Asker {

@@ -7,8 +7,11 @@ import JSONWebToken
 struct TokenCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "token",
-        abstract: "Mints a token (HS256) and prints it.",
-        discussion: "The secret is that of the policy daemon: JWT_SECRET, or the content of --secret-file.")
+        abstract: "Mints a token and prints it.",
+        discussion: """
+            It is signed HS256 with the policy daemon's secret: JWT_SECRET, or the content of --secret-file. With --key it is signed with that \
+            key, by the first algorithm that it admits.
+            """)
 
     @Option(help: "The user's id.")
     var user: String
@@ -27,9 +30,19 @@ struct TokenCommand: ParsableCommand {
     @Option(help: "A file that holds the secret; a newline at its end is no part of it.")
     var secretFile: String?
 
+    @Option(help: "A file that holds the private key, as JWK or PEM.")
+    var key: String?
+
+    @Option(help: "What to sign by, of what the key admits: HS256, RS256, PS256, ES256, EdDSA and so on.")
+    var algorithm: SignatureAlgorithm?
+
+    func validate() throws {
+        guard key == nil || secretFile == nil else { throw ValidationError("--key and --secret-file; accepted: one of the two") }
+    }
+
     func run() throws {
-        let key = try Self.key(secretFile: secretFile, environment: ProcessInfo.processInfo.environment)
-        print(TokenSigner.sign(claims(nowUnixSeconds: Clock.unixMilliseconds() / 1000), with: key))
+        let key = try key.map(Self.privateKey) ?? Self.key(secretFile: secretFile, environment: ProcessInfo.processInfo.environment)
+        print(try TokenSigner.sign(claims(nowUnixSeconds: Clock.unixMilliseconds() / 1000), with: key, algorithm))
     }
 
     func claims(nowUnixSeconds now: Int64) -> JSONObject {
@@ -42,23 +55,38 @@ struct TokenCommand: ParsableCommand {
         return JSONObject(members)
     }
 
-    static func key(secretFile: String?, environment: [String: String]) throws -> HMACKey {
+    static func key(secretFile: String?, environment: [String: String]) throws -> PrivateKey {
         var secret: [UInt8]
         if let secretFile {
-            do {
-                secret = Array(try Data(contentsOf: URL(filePath: secretFile)))
-            } catch {
-                throw Failure("the secret file \(secretFile) cannot be read: \(error.localizedDescription)")
-            }
+            secret = try content(of: secretFile, "secret file")
             if secret.last == UInt8(ascii: "\n") { secret.removeLast() }
             if secret.last == UInt8(ascii: "\r") { secret.removeLast() }
         } else {
             secret = Array((environment["JWT_SECRET"] ?? "").utf8)
         }
-        guard let key = HMACKey(secret: secret) else {
+        guard !secret.isEmpty else {
             throw Failure(
-                secretFile.map { "the secret file \($0) is empty" } ?? "no secret: set JWT_SECRET, or give --secret-file")
+                secretFile.map { "the secret file \($0) is empty" } ?? "no secret: set JWT_SECRET, or give --secret-file or --key")
         }
-        return key
+        return try PrivateKey(secret: secret)
+    }
+
+    private static func privateKey(inFile path: String) throws -> PrivateKey {
+        let bytes = try content(of: path, "key file")
+        do {
+            return try PrivateKey(bytes)
+        } catch {
+            throw Failure("the key file \(path) has \(error)")
+        }
+    }
+
+    private static func content(of path: String, _ what: String) throws -> [UInt8] {
+        do {
+            return Array(try Data(contentsOf: URL(filePath: path)))
+        } catch {
+            throw Failure("the \(what) \(path) cannot be read: \(error.localizedDescription)")
+        }
     }
 }
+
+extension SignatureAlgorithm: ExpressibleByArgument {}

@@ -49,8 +49,10 @@ import Testing
         #expect(throws: Failure.self) { try TokenCommand.key(secretFile: "/nowhere/secret", environment: ["JWT_SECRET": "x"]) }
         #expect(throws: Failure.self) { try TokenCommand.key(secretFile: "/dev/null", environment: ["JWT_SECRET": "x"]) }
         let key = try TokenCommand.key(secretFile: nil, environment: ["JWT_SECRET": "secret"])
-        let token = TokenSigner.sign(try TokenCommand.parse(["--user", "u"]).claims(nowUnixSeconds: 0), with: key)
-        let claims = try TokenVerifier(key: key).verify(Array(token.utf8).span, now: 1).claims
+        let token = try TokenSigner.sign(try TokenCommand.parse(["--user", "u"]).claims(nowUnixSeconds: 0), with: key)
+        let keys = KeySet(try VerificationKey(secret: Array("secret".utf8)))
+        let verifier = TokenVerifier([TrustedIssuer(name: "test", keys: keys)])
+        let claims = try verifier.verify(Array(token.utf8).span, now: 1).claims
         #expect(claims["userId"]?.string == "u")
     }
 }
