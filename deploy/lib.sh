@@ -2,7 +2,7 @@
 # To be sourced by bash scripts that run with `set -euo pipefail`.
 
 # What the build links against, and what fetches its Swift packages.
-BUILD_PACKAGES=(libssl-dev libhiredis-dev git ca-certificates)
+BUILD_PACKAGES=(libssl-dev libhiredis-dev libnghttp2-dev libcurl4-openssl-dev git ca-certificates)
 # What makes up the gateway and its stand-in upstreams.
 PROGRAMS=(gatehouse-policyd gatehouse-proxy gatehouse stub-service)
 

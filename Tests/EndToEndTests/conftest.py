@@ -7,6 +7,8 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
+pytest.register_assert_rewrite("integration_cases")
+
 from harness import Gateway, Redis, ScriptedUpstream  # noqa: E402
 
 

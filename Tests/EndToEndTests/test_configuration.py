@@ -56,7 +56,7 @@ MISTAKES = [
     (DAEMON, "limit:\n  count: -1\n", 2, "-1", "whole number"),
     (DAEMON, "limit:\n  count: 1.5\n", 2, "1.5", "whole number"),
     (DAEMON, "limit:\n  window_seconds: 0\n", 2, "0", "whole number"),
-    (DAEMON, "\n\nlimits:\n  count: 5\n", 3, "limits", "limit"),
+    (DAEMON, "\n\nlimts:\n  count: 5\n", 3, "limts", "limit"),
     (DAEMON, "limit:\n  cuont: 5\n", 2, "cuont", "count"),
     (DAEMON, "limit: 5\n", 1, "5", "map"),
     (DAEMON, "redis:\n  url: http://localhost:6379\n", 2, "http://localhost:6379", "redis://"),

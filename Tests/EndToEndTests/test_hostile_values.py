@@ -23,7 +23,7 @@ def test_a_count_that_somebody_planted_in_redis_does_not_end_the_daemon(planted)
         assert running.daemon.is_running
 
 
-@pytest.mark.parametrize("padding, status", [(10, 200), (2000, 401)])
+@pytest.mark.parametrize("padding, status", [(10, 200), (9000, 401)])
 def test_a_header_that_costs_much_to_read_makes_a_token_invalid_however_it_is_signed(gateway, padding, status):
     payload = decode_segment(token().split(".")[1])
     header = json.dumps({"alg": "HS256", "x": "y" * padding}).encode()
