@@ -67,7 +67,7 @@ def measure(options: argparse.Namespace, site: Site, tokens_file: pathlib.Path) 
             memory = idle_memory(options, site)
             print(report.idle({LABELS[name]: taken for name, taken in memory.items()}), end="\n\n")
     if "policy" in options.figures:
-        decisions = policy_alone(options, site)
+        decisions = policy_alone(options, site, tokens_file)
     print(report.goals({
         "gateway ÷ bare HAProxy, CPU per request, 64 clients": (report.ratio(samples, 64, "gatehouse", "cpu"), "≤", 1.4),
         "the same, 256 clients": (report.ratio(samples, 256, "gatehouse", "cpu"), "≤", 1.3),
@@ -106,11 +106,11 @@ def idle_memory(options: argparse.Namespace, site: Site) -> dict[str, float]:
     return taken
 
 
-def policy_alone(options: argparse.Namespace, site: Site) -> policy.Decisions:
+def policy_alone(options: argparse.Namespace, site: Site, tokens_file: pathlib.Path) -> policy.Decisions:
     # As many as the figure to reach takes so long.
     decisions = DECISIONS_PER_SECOND * options.seconds
     with PolicyDaemon(site) as daemon:
-        runs = [policy.decide(daemon, USERS, decisions) for _ in range(options.rounds)]
+        runs = [policy.decide(daemon, tokens_file, decisions) for _ in range(options.rounds)]
     median = sorted(runs, key=lambda run: run.of_one_core)[len(runs) // 2]
     print(
         f"The policy daemon alone, {policy.IN_FLIGHT} checks in flight on one connection, {USERS:,} cached tokens in turn, "

@@ -149,11 +149,49 @@ class PolicyDaemon(Contender):
     def start(self) -> None:
         self.start_policy_daemon()
 
+    def start_redis(self) -> str:
+        """Starts a Redis of its own, and returns its URL."""
+        socket = self.directory / "redis.sock"
+        command = ["redis-server", "--port", 0, "--unixsocket", socket, "--save", "", "--appendonly", "no"]
+        self.run("redis", command, lambda: connects(str(socket)))
+        return f"unix:{socket}"
+
     def start_policy_daemon(self, **variables: str) -> None:
         self.run(
             "policyd", [self.site.binaries / "gatehouse-policyd"], lambda: connects(str(self.socket)),
             JWT_SECRET=self.site.secret, POLICY_SOCKET=str(self.socket), RATE_LIMIT="1000000000", WORKERS="1", **variables,
         )
+
+
+class ConfiguredPolicyDaemon(PolicyDaemon):
+    """The policy daemon with one issuer's key, a cache of some size, and a rule of some limits that nobody reaches."""
+
+    def __init__(self, site: Site, key: pathlib.Path, algorithm: str, cached: int, limits: int, in_redis: bool):
+        super().__init__(site)
+        self.key, self.algorithm, self.cached, self.limits, self.in_redis = key, algorithm, cached, limits, in_redis
+
+    def start(self) -> None:
+        names = [f"limit_{number}" for number in range(self.limits)]
+        limits = "\n".join(
+            f"  {name}: {{ key: [subject], count: 1000000000, window_seconds: {60 * 60**number} }}"
+            for number, name in enumerate(names)
+        )
+        # A count that is late or lost is to be seen, not to be made up for in memory.
+        redis = f"redis: {{ url: '{self.start_redis()}', deadline_milliseconds: 10000, on_failure: deny }}" if self.in_redis else ""
+        configuration = self.write("policyd.yaml", f"""
+policy_socket: {self.socket}
+workers: 1
+credential_cache_capacity: {self.cached}
+issuers:
+  measured: {{ key_file: {self.key}, algorithms: [{self.algorithm}] }}
+{redis}
+limits:
+{limits}
+rules:
+  measured: {{ path: "/**", limits: [{", ".join(names)}] }}
+""")
+        command = [self.site.binaries / "gatehouse-policyd", "--config", configuration]
+        self.run("policyd", command, lambda: connects(str(self.socket)))
 
 
 class Gatehouse(PolicyDaemon):
@@ -162,10 +200,7 @@ class Gatehouse(PolicyDaemon):
     name, label = "gatehouse", "**Gatehouse**: token, Redis, log"
 
     def start(self) -> None:
-        redis_socket = self.directory / "redis.sock"
-        redis = ["redis-server", "--port", 0, "--unixsocket", redis_socket, "--save", "", "--appendonly", "no"]
-        self.run("redis", redis, lambda: connects(str(redis_socket)))
-        self.start_policy_daemon(REDIS_URL=f"unix:{redis_socket}")
+        self.start_policy_daemon(REDIS_URL=self.start_redis())
         self.start_proxy()
 
     def start_proxy(self) -> None:

@@ -17,6 +17,7 @@ def description(root: pathlib.Path) -> str:
         "nginx " + _version(["nginx", "-v"]),
         "Redis " + _version(["redis-server", "--version"]),
         "wrk " + _version(["wrk", "-v"]),
+        "OpenSSL " + _version(["openssl", "version"]),
         "Swift " + _version(["swift", "--version"]),
     ]
     return (

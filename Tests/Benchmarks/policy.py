@@ -1,6 +1,7 @@
-"""The policy daemon alone: decisions a second on one core, cached tokens, counting in memory."""
+"""The policy daemon alone: what a decision takes, asked by `policy-load` over one connection."""
 
 import dataclasses
+import pathlib
 import re
 import subprocess
 
@@ -14,16 +15,28 @@ IN_FLIGHT = 256
 class Decisions:
     by_the_clock: float  # a second, with the load generator and the kernel's work for it on the other core
     of_one_core: float  # for each second of the daemon's own CPU time
+    nanoseconds: float  # of the daemon's CPU time for one
 
 
-def decide(daemon: PolicyDaemon, users: int, decisions: int) -> Decisions:
-    """Has `policy-load` keep 256 checks in flight on one connection. Raises where any was denied."""
-    command = [daemon.site.binaries / "policy-load", "--socket", daemon.socket, "--pid", daemon.processes["policyd"].pid]
-    command += ["--in-flight", IN_FLIGHT, "--users", users, "--decisions", decisions]
-    said = subprocess.run(
-        [str(word) for word in command], env=environment(JWT_SECRET=daemon.site.secret), capture_output=True, text=True
+def decide(daemon: PolicyDaemon, tokens_file: pathlib.Path, decisions: int, forged: bool = False) -> Decisions:
+    """Has `policy-load` keep 256 checks in flight, after one round of all tokens that isn't measured.
+
+    Raises where a good token was denied or a forged one allowed.
+    """
+    said = load(
+        daemon.site.binaries, "ask", "--socket", daemon.socket, "--pid", daemon.processes["policyd"].pid,
+        "--tokens", tokens_file, "--in-flight", IN_FLIGHT, "--decisions", decisions, *(["--forged"] if forged else []),
     )
-    figures = re.search(r"by the clock: (\d+).*of one core: (\d+)", said.stdout, re.DOTALL)
-    if f"allowed {decisions} of {decisions} " not in said.stdout or not figures:
+    figures = re.search(r"by the clock: (\d+)\nCPU ns a decision: (\d+)\n.*of one core: (\d+)", said)
+    if f"allowed {0 if forged else decisions} of {decisions} " not in said or not figures:
+        raise RuntimeError(f"policy-load: not what was to be decided:\n{said}")
+    return Decisions(by_the_clock=float(figures[1]), of_one_core=float(figures[3]), nanoseconds=float(figures[2]))
+
+
+def load(binaries: pathlib.Path, *arguments) -> str:
+    """What `policy-load` prints. Raises where it fails."""
+    command = [str(word) for word in (binaries / "policy-load", *arguments)]
+    said = subprocess.run(command, env=environment(), capture_output=True, text=True)
+    if said.returncode != 0:
         raise RuntimeError(f"policy-load failed:\n{said.stdout}{said.stderr}")
-    return Decisions(float(figures[1]), float(figures[2]))
+    return said.stdout

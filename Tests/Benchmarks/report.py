@@ -62,6 +62,11 @@ def ratio(samples: Samples, clients: int, name: str, figure: str) -> float | Non
     return round(statistics.median(ratios), 2) if ratios else None
 
 
+def spread(ratios: list[float]) -> str:
+    """The median, with the smallest and the largest."""
+    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} – {max(ratios):.2f})"
+
+
 def table(heads: list[str], rows: list[list[str]]) -> str:
     lines = [heads, ["---"] * len(heads)] + rows
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
@@ -78,7 +83,7 @@ def _ratio(of_contender: list[Sample], of_haproxy: list[Sample] | None, figure: 
     ratios = _ratios(of_contender, of_haproxy, figure)
     if not ratios or of_contender is of_haproxy:
         return "1" if ratios else "–"
-    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} – {max(ratios):.2f})"
+    return spread(ratios)
 
 
 def _parts(of_contender: list[Sample]) -> str:

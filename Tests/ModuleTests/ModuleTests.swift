@@ -7,7 +7,7 @@ private let packages = ["Yams": "yams", "Logging": "logging", "ArgumentParser": 
 
 @Suite struct `The modules` {
     @Test func `are found with their floors`() {
-        for (name, floor) in ["Bytes": 0, "CLinux": 0, "PolicyProtocol": 1, "EventLoop": 2, "PolicyClient": 3, "ReverseProxy": 4, "gatehouse": 5] {
+        for (name, floor) in ["Bytes": 0, "CLinux": 0, "PolicyProtocol": 1, "EventLoop": 2, "PolicyClient": 3, "Counters": 4, "ReverseProxy": 5, "gatehouse": 6] {
             #expect(tree.modules[name]?.floor == floor, "\(name)")
         }
         #expect(tree.imports.count > 50)
@@ -45,8 +45,8 @@ private let packages = ["Yams": "yams", "Logging": "logging", "ArgumentParser": 
         }
     }
 
-    @Test func `up to floor 4 do without Foundation`() {
-        for line in tree.imports where line.module.floor <= 4 {
+    @Test func `up to floor 5 do without Foundation`() {
+        for line in tree.imports where line.module.floor <= 5 {
             #expect(!["Foundation", "FoundationEssentials"].contains(line.imported), "\(line)")
         }
     }
@@ -65,14 +65,14 @@ private let packages = ["Yams": "yams", "Logging": "logging", "ArgumentParser": 
 
     @Test func `that make up the daemon know nothing of the proxy`() throws {
         let daemon = try #require(tree.modules["PolicyDaemon"])
-        #expect(daemon.dependencies.isDisjoint(with: ["ReverseProxy", "HTTPMessage", "PolicyClient"]))
+        #expect(daemon.dependencies.isDisjoint(with: ["ReverseProxy", "PolicyClient"]))
     }
 }
 
 @Suite struct `Raw pointers` {
-    private static let modules: Set = ["EventLoop", "CLinux", "COpenSSL", "CHiredis", "Bytes"]
+    private static let modules: Set = ["EventLoop", "CLinux", "COpenSSL", "CHiredis", "CCurl", "CNghttp2", "Bytes", "HTTP2", "TLS"]
     /// How files begin that call a C library, and the one table that is moved into and out of by hand.
-    private static let files = ["JSONWebToken/HMAC", "Counters/Redis", "Counters/Queue"]
+    private static let files = ["JSONWebToken/HMAC", "JSONWebToken/OpenSSL", "KeySources/Curl", "Counters/Redis", "Counters/Queue"]
 
     @Test func `stay in the event loop, the buffer and beside the C libraries`() {
         let pointer = /\bUnsafe\w*Pointer\b|\bOpaquePointer\b|\bUnmanaged\b|\bwithUnsafe(?!Continuation|CurrentTask)\w*/
