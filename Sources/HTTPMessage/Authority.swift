@@ -1,3 +1,5 @@
+import Bytes
+
 /// Judges an authority without userinfo, as `Host` carries it (RFC 9110 §7.2, RFC 3986 §3.2).
 public enum Authority {
     /// Whether `bytes` are `host [ ":" port ]`, the host not empty.
@@ -16,7 +18,7 @@ public enum Authority {
             case UInt8(ascii: "]"): return colons >= 2 ? index &+ 1 : nil
             case UInt8(ascii: ":"): colons &+= 1
             case UInt8(ascii: "."): continue
-            case let byte: guard Characters.hexadecimal(byte) != nil else { return nil }
+            case let byte: guard byte.hexadecimalValue != nil else { return nil }
             }
         }
         return nil
@@ -26,8 +28,8 @@ public enum Authority {
         var index = 0
         while index < bytes.count, bytes[index] != UInt8(ascii: ":") {
             if bytes[index] == UInt8(ascii: "%") {
-                guard index &+ 2 < bytes.count, Characters.hexadecimal(bytes[index &+ 1]) != nil,
-                    Characters.hexadecimal(bytes[index &+ 2]) != nil
+                guard index &+ 2 < bytes.count, bytes[index &+ 1].hexadecimalValue != nil,
+                    bytes[index &+ 2].hexadecimalValue != nil
                 else { return nil }
                 index &+= 2
             } else if !Characters.isNameCharacter(bytes[index]) {

@@ -66,7 +66,7 @@ public struct ChunkedDecoder: Sendable {
         guard let lineFeed = bytes.firstIndex(of: 0x0A, from: 0) else {
             // What is there already must be the beginning of a size: a garbage stream is refused at its first byte.
             guard bytes.count <= HeadLimits.chunkLineBytes else { throw MessageRefusal("A chunk's size line is too long.") }
-            if bytes.count > 0, Characters.hexadecimal(bytes[0]) == nil { throw MessageRefusal("A chunk has a malformed size.") }
+            if bytes.count > 0, bytes[0].hexadecimalValue == nil { throw MessageRefusal("A chunk has a malformed size.") }
             if let carriageReturn = bytes.firstIndex(of: 0x0D, from: 0), carriageReturn < bytes.count - 1 {
                 throw MessageRefusal("A chunk's size line ends with a bare CR.")
             }
@@ -82,7 +82,7 @@ public struct ChunkedDecoder: Sendable {
     private func size(_ line: Span<UInt8>) throws(MessageRefusal) -> Int {
         var size = 0
         var index = 0
-        while index < line.count, let digit = Characters.hexadecimal(line[index]) {
+        while index < line.count, let digit = line[index].hexadecimalValue {
             // 15 digits fit 60 bits.
             guard index < 15 else { throw MessageRefusal("A chunk is too large.") }
             size = size << 4 | Int(digit)

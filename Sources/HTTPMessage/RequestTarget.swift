@@ -199,7 +199,7 @@ private struct PathNormalizer {
     }
 
     private func hexadecimalPair(at offset: Int, in buffer: ByteBuffer) -> UInt8? {
-        guard let high = Characters.hexadecimal(buffer[offset]), let low = Characters.hexadecimal(buffer[offset &+ 1]) else {
+        guard let high = buffer[offset].hexadecimalValue, let low = buffer[offset &+ 1].hexadecimalValue else {
             return nil
         }
         return high << 4 | low

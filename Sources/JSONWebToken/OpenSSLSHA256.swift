@@ -1,3 +1,4 @@
+import Bytes
 import COpenSSL
 
 /// A SHA-256 digest (FIPS 180-4): how a secret is kept that is only ever compared.
@@ -22,7 +23,7 @@ import COpenSSL
         let digits = Array(text.utf8)
         guard digits.count == Self.byteCount * 2 else { return nil }
         for index in 0..<Self.byteCount {
-            guard let high = Self.value(of: digits[index * 2]), let low = Self.value(of: digits[index * 2 + 1]) else { return nil }
+            guard let high = digits[index * 2].hexadecimalValue, let low = digits[index * 2 + 1].hexadecimalValue else { return nil }
             unsafe withUnsafeMutableBytes(of: &words) { unsafe $0[index] = high << 4 | low }
         }
     }
@@ -49,14 +50,5 @@ import COpenSSL
         hasher.combine(words.1)
         hasher.combine(words.2)
         hasher.combine(words.3)
-    }
-
-    private static func value(of digit: UInt8) -> UInt8? {
-        switch digit {
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0")
-        case UInt8(ascii: "a")...UInt8(ascii: "f"): digit - UInt8(ascii: "a") + 10
-        case UInt8(ascii: "A")...UInt8(ascii: "F"): digit - UInt8(ascii: "A") + 10
-        default: nil
-        }
     }
 }

@@ -231,7 +231,7 @@ extension Span where Element == UInt8 {
             index += 1
             if byte == UInt8(ascii: "+") {
                 byte = UInt8(ascii: " ")
-            } else if byte == UInt8(ascii: "%"), index + 1 < count, let high = Self.digit(self[index]), let low = Self.digit(self[index + 1]) {
+            } else if byte == UInt8(ascii: "%"), index + 1 < count, let high = self[index].hexadecimalValue, let low = self[index + 1].hexadecimalValue {
                 byte = high << 4 | low
                 index += 2
             }
@@ -239,15 +239,6 @@ extension Span where Element == UInt8 {
             place += 1
         }
         return place == plain.count
-    }
-
-    private static func digit(_ byte: UInt8) -> UInt8? {
-        switch byte {
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
-        case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
-        case UInt8(ascii: "A")...UInt8(ascii: "F"): byte - UInt8(ascii: "A") + 10
-        default: nil
-        }
     }
 
     func withoutBlanks(_ range: Range<Int>) -> Range<Int> {

@@ -87,7 +87,7 @@ public struct ClientAddress: Sendable, Hashable {
         while index < text.count {
             let start = index
             var value: UInt64 = 0
-            while index < text.count, let digit = Characters.hexadecimal(text[index]) {
+            while index < text.count, let digit = text[index].hexadecimalValue {
                 value = value << 4 | UInt64(digit)
                 index &+= 1
                 guard index &- start <= 4 else { return nil }

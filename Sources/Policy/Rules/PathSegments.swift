@@ -1,3 +1,5 @@
+import Bytes
+
 /// One segment of a request's path at a time, from left to right. A path that ends with a slash has an empty last segment.
 struct PathSegments {
     /// Where the current segment lies in the path.
@@ -28,8 +30,8 @@ enum EscapedByte {
     @inline(__always)
     static func at(_ index: Int, in path: Span<UInt8>, end: Int) -> (byte: UInt8, length: Int) {
         let byte = path[index]
-        guard byte == UInt8(ascii: "%"), index &+ 2 < end, let high = Characters.hexadecimal(path[index &+ 1]),
-            let low = Characters.hexadecimal(path[index &+ 2])
+        guard byte == UInt8(ascii: "%"), index &+ 2 < end, let high = path[index &+ 1].hexadecimalValue,
+            let low = path[index &+ 2].hexadecimalValue
         else { return (byte, 1) }
         return (high << 4 | low, 3)
     }
