@@ -11,7 +11,7 @@ final class RedisConnection: TurnFlushing {
     private let unixClock: () -> Int64
     let counters: RedisCounters
     private let node: RedisNode
-    private let transport: RedisTransport
+    private let transport: any ByteStream
     private var isOpen = true
     private let waiter: Waiter
     private let input = ByteBuffer(capacity: 16 * 1024)
@@ -50,7 +50,7 @@ final class RedisConnection: TurnFlushing {
     private var nextClockQuestion: Int64
 
     init(
-        _ counters: RedisCounters, _ node: RedisNode, _ transport: RedisTransport, _ waiter: Waiter, _ clock: StoreClock,
+        _ counters: RedisCounters, _ node: RedisNode, _ transport: any ByteStream, _ waiter: Waiter, _ clock: StoreClock,
         epoch: Int
     ) {
         let backend = counters.backend

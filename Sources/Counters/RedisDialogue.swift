@@ -43,7 +43,7 @@ extension RedisAddress {
 
 /// A talk with one Redis outside of the counting: some commands, and all of their replies.
 final class RedisDialogue {
-    let transport: RedisTransport
+    let transport: any ByteStream
     private let waiter: Waiter
     private let timeoutMilliseconds: Int64
     private let input = ByteBuffer(capacity: 4096)
@@ -51,12 +51,12 @@ final class RedisDialogue {
     /// What has to be said before anything else.
     private var introduction: [[String]]
 
-    private init(_ transport: RedisTransport, _ introduction: [[String]], _ timeoutMilliseconds: Int64, on waiter: Waiter) {
+    private init(_ transport: any ByteStream, _ introduction: [[String]], _ timeoutMilliseconds: Int64, on waiter: Waiter) {
         self.transport = transport
         self.introduction = introduction
         self.timeoutMilliseconds = timeoutMilliseconds
         self.waiter = waiter
-        transport.wake(waiter)
+        transport.waiter = waiter
     }
 
     /// Connects.
@@ -71,17 +71,16 @@ final class RedisDialogue {
         let addresses = try await lookup.addresses(
             of: place, on: waiter, timeoutMilliseconds: timeoutMilliseconds, unless: isOver)
         let socket = try await connect(addresses, timeoutMilliseconds, on: waiter, unless: isOver)
-        var transport = RedisTransport.plain(socket)
+        var transport: any ByteStream = socket
         if let context = access.tls {
             guard case .tcp(let host, _) = place else {
                 socket.close()
                 throw RedisFailure(description: "TLS is for TCP, not for a Unix socket")
             }
             do throws(TLSFailure) {
-                transport = .secure(
-                    try await TLSStream.connect(
-                        over: socket, to: access.serverName ?? host, context, on: waiter,
-                        timeoutMilliseconds: timeoutMilliseconds, unless: isOver))
+                transport = try await TLSStream.connect(
+                    over: socket, to: access.serverName ?? host, context, on: waiter,
+                    timeoutMilliseconds: timeoutMilliseconds, unless: isOver)
             } catch {
                 throw RedisFailure(description: error.description)
             }

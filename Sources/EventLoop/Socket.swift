@@ -23,7 +23,7 @@ public enum SendResult: Equatable {
 }
 
 /// A non-blocking stream socket on one loop. Calls never wait: its task parks on its ``Waiter`` while the flags say no.
-public final class Socket {
+public final class Socket: ByteStream {
     public let loop: EventLoop
     let descriptor: Int32
     private let sharesDescriptor: Bool
@@ -41,6 +41,8 @@ public final class Socket {
     /// Whether the connection is over in both directions, by a reset as a rule: nothing that is sent can arrive.
     public private(set) var isBroken = false
     public private(set) var isOpen = true
+    /// What the kernel doesn't take stays in the sender's buffer.
+    public var hasUnsent: Bool { false }
 
     /// Takes over `descriptor`, a connected (or, where `isConnecting`, connecting) non-blocking socket.
     init(loop: EventLoop, descriptor: Int32, isConnecting: Bool = false) throws(SystemError) {
@@ -84,7 +86,7 @@ public final class Socket {
     }
 
     /// Receives what is there, as far as the buffer's free room (at least `room` bytes) goes.
-    public func receive(into buffer: ByteBuffer, room: Int = 4096) -> ReceiveResult {
+    public func receive(into buffer: ByteBuffer, room: Int) -> ReceiveResult {
         guard isOpen else { return .ended }
         var result = 0
         var offered = 0
@@ -124,6 +126,8 @@ public final class Socket {
         }
         return .sent
     }
+
+    public func text(of code: Int32) -> String { SystemError.text(of: code) }
 
     /// An accept that found nothing: the next connection is a new edge.
     func foundNothing() { isReadable = false }

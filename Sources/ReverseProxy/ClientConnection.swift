@@ -15,7 +15,7 @@ enum AfterExchange {
 
 /// One client's connection: an exchange after the other until either side ends it.
 final class ClientConnection {
-    let socket: Socket
+    let stream: any ByteStream
     let waiter: Waiter
     /// The client's IP address as text.
     let peerAddress: [UInt8]
@@ -25,13 +25,13 @@ final class ClientConnection {
     /// What a client may still send while its connection is closed gently.
     private static let lingerBytes = 1024 * 1024
 
-    init(_ socket: Socket, from address: SocketAddress, in worker: WorkerContext) {
-        self.socket = socket
+    init(_ stream: any ByteStream, from address: SocketAddress, in worker: WorkerContext) {
+        self.stream = stream
         self.worker = worker
         waiter = Waiter(loop: worker.loop)
         peerAddress = Array(address.host.utf8)
         peerPort = UInt16(address.port)
-        socket.waiter = waiter
+        stream.waiter = waiter
     }
 
     func serve() async {
@@ -48,17 +48,17 @@ final class ClientConnection {
             if after == .linger { await linger(exchange.input) }
             worker.giveBack(exchange)
         }
-        if after == .reset { socket.reset() } else { socket.close() }
+        if after == .reset { stream.reset() } else { stream.close() }
     }
 
     /// Waits for the first byte of a request.
     private func hasRequest() async -> Bool {
-        if socket.isReadable {
+        if stream.isReadable {
             await waiter.yieldTurn()
             return true
         }
         waiter.setDeadline(afterMilliseconds: worker.configuration.timeouts.idle)
-        while !socket.isReadable {
+        while !stream.isReadable {
             if waiter.isDue || worker.isDraining { return false }
             await waiter.park()
         }
@@ -67,12 +67,12 @@ final class ClientConnection {
 
     /// Ends the sending side and reads on, so that the last answer isn't lost to a reset caused by bytes that nobody reads.
     private func linger(_ input: ByteBuffer) async {
-        socket.endSending()
+        stream.endSending()
         waiter.setDeadline(afterMilliseconds: worker.configuration.timeouts.linger)
         var left = Self.lingerBytes
         while left > 0, !waiter.isDue {
             input.clear()
-            switch socket.receive(into: input) {
+            switch stream.receive(into: input) {
             case .received(let count): left -= count
             case .wouldBlock: await waiter.park()
             case .ended, .failed: return

@@ -150,11 +150,11 @@ extension Exchange {
             input.consume(taken)
             left -= taken
             guard left > 0 else { return true }
-            while !client.socket.isReadable {
+            while !client.stream.isReadable {
                 guard !client.waiter.isDue, !worker.isDrainOver else { return false }
                 await client.waiter.park()
             }
-            switch client.socket.receive(into: input) {
+            switch client.stream.receive(into: input) {
             case .received, .wouldBlock: continue
             case .ended, .failed: return false
             }
@@ -165,11 +165,11 @@ extension Exchange {
     func deliver(to client: ClientConnection) async -> Bool {
         client.waiter.setDeadline(afterMilliseconds: worker.configuration.timeouts.body)
         while true {
-            switch client.socket.send(output) {
+            switch client.stream.send(output) {
             case .sent: return true
             case .failed: return false
             case .wouldBlock:
-                while !client.socket.isWritable {
+                while !client.stream.isWritable {
                     guard !client.waiter.isDue, !worker.isDrainOver else { return false }
                     await client.waiter.park()
                 }

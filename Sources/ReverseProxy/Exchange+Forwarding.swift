@@ -10,11 +10,11 @@ extension Exchange {
             }
             appendRequestHead(for: pool.authority, from: client)
             if head.hasBody { consumeHead() }
-            upstream.socket.waiter = client.waiter
+            upstream.stream.waiter = client.waiter
             let relay = Relay(self, client, upstream)
             let end = await relay.run()
             guard case .staleConnection = end else { return await conclude(end, relay, client, upstream, pool) }
-            upstream.socket.close()
+            upstream.stream.close()
             upstreamOutput.clear()
             upstreamInput.clear()
             // Sent again only where that is safe: nobody knows whether the upstream has carried it out (RFC 9110 §9.2.2).
@@ -36,7 +36,7 @@ extension Exchange {
         if case .complete(let mayReuse) = end, mayReuse {
             pool.giveBack(upstream, now: worker.loop.nowMilliseconds)
         } else {
-            upstream.socket.close()
+            upstream.stream.close()
         }
         switch end {
         case .complete: return relay.keepsClient ? .keepAlive : .linger

@@ -89,14 +89,14 @@ final class Exchange {
                 record.noteRequest(head.methodName.bytes(in: input.bytes), pathOf: head.target.bytes(in: input.bytes))
                 return .complete
             }
-            while !client.socket.isReadable {
+            while !client.stream.isReadable {
                 guard !client.waiter.isDue, !worker.isDrainOver else {
                     guard !input.isEmpty else { return .ended }
                     throw MessageRefusal(408, "The request's head did not arrive in time.")
                 }
                 await client.waiter.park()
             }
-            switch client.socket.receive(into: input) {
+            switch client.stream.receive(into: input) {
             case .wouldBlock where input.isEmpty && !record.hasSkippedLine: return .nothing
             case .received, .wouldBlock: continue
             case .ended, .failed: return .ended

@@ -81,7 +81,7 @@ final class Relay {
                 if rounds % Self.roundsPerTurn == 0 { await client.waiter.yieldTurn() }
             case .nothingMoved:
                 // Nothing is received from a client whose request is complete, so a reset shows here alone.
-                if client.socket.isBroken { return .clientGone }
+                if client.stream.isBroken { return .clientGone }
                 if client.waiter.isDue { return awaitsUpstream ? .upstreamTimeout : .clientTooSlow }
                 if exchange.worker.isDrainOver { return .drainOver }
                 exchange.stripBuffers()
@@ -127,8 +127,8 @@ final class Relay {
         let before = exchange.upstreamOutput.count
         try pass(exchange)
         var hasMoved = exchange.upstreamOutput.count > before
-        if !requestBody.hasEnded, client.socket.isReadable, exchange.upstreamOutput.count < Self.roomBytes {
-            switch client.socket.receive(into: exchange.input) {
+        if !requestBody.hasEnded, client.stream.isReadable, exchange.upstreamOutput.count < Self.roomBytes {
+            switch client.stream.receive(into: exchange.input) {
             case .received:
                 hasMoved = true
                 try pass(exchange)
@@ -151,8 +151,8 @@ final class Relay {
 
     private func sendRequest() -> Bool {
         let output = exchange.upstreamOutput
-        guard !output.isEmpty, upstream.socket.isWritable else { return false }
-        if case .failed = upstream.socket.send(output) {
+        guard !output.isEmpty || upstream.stream.hasUnsent, upstream.stream.isWritable else { return false }
+        if case .failed = upstream.stream.send(output) {
             // It may have answered before it closed: what it said is read all the same.
             output.clear()
             isRequestAbandoned = true
@@ -167,11 +167,11 @@ final class Relay {
         let input = exchange.upstreamInput
         // While there is room behind it, what is left in the input is a head or a chunk's frame in parts, and limited as such.
         // Behind the response nothing is read: it would be kept, without a limit, for as long as the client doesn't read.
-        guard upstream.socket.isReadable, !hasUpstreamEnded, !(hasBegunResponse && responseBody.hasEnded),
+        guard upstream.stream.isReadable, !hasUpstreamEnded, !(hasBegunResponse && responseBody.hasEnded),
             exchange.output.count < Self.roomBytes
         else { return false }
         exchange.worker.loop.buffers.furnish(input)
-        switch upstream.socket.receive(into: input) {
+        switch upstream.stream.receive(into: input) {
         case .received:
             hasReceivedAnything = true
             return true
@@ -247,13 +247,13 @@ final class Relay {
     private func sendResponse() -> Round {
         let output = exchange.output
         var hasMoved = false
-        if !output.isEmpty, client.socket.isWritable {
-            if case .failed = client.socket.send(output) { return .ended(.clientGone) }
+        if !output.isEmpty || client.stream.hasUnsent, client.stream.isWritable {
+            if case .failed = client.stream.send(output) { return .ended(.clientGone) }
             hasMoved = true
             // An interim response of which a part is left counts as well: nothing else can stand in its middle.
             if hasBegunResponse || !output.isEmpty { hasSentResponse = true }
         }
-        guard hasBegunResponse, responseBody.hasEnded, output.isEmpty else { return hasMoved ? .moved : .nothingMoved }
+        guard hasBegunResponse, responseBody.hasEnded, output.isEmpty, !client.stream.hasUnsent else { return hasMoved ? .moved : .nothingMoved }
         // Bytes behind the response, or a request that is not all sent: the connection is of no use to the next exchange.
         let isClean = isRequestSent && exchange.upstreamOutput.isEmpty && exchange.upstreamInput.isEmpty
         // Some upstreams answer HEAD with content, which may still be on its way.

@@ -2,12 +2,12 @@ import EventLoop
 
 /// One connection to an upstream, lent to one exchange at a time.
 final class UpstreamConnection {
-    let socket: Socket
+    let stream: any ByteStream
     /// Whether it has served an exchange before: the upstream may then have closed it just now, unseen.
     fileprivate(set) var isReused = false
     fileprivate var idleSinceMilliseconds: Int64 = 0
 
-    init(socket: Socket) { self.socket = socket }
+    init(_ stream: any ByteStream) { self.stream = stream }
 }
 
 /// A worker's kept-alive connections to one upstream, the last used first.
@@ -33,8 +33,8 @@ final class UpstreamPool {
         while let connection = idle.popLast() {
             // Readable while idle: the upstream has closed it, or sent what nobody asked for. Either way it is of no use.
             let isFresh = now - connection.idleSinceMilliseconds < idleTimeoutMilliseconds
-            if isFresh, connection.socket.isOpen, !connection.socket.isReadable { return connection }
-            connection.socket.close()
+            if isFresh, connection.stream.isOpen, !connection.stream.isReadable { return connection }
+            connection.stream.close()
         }
         return nil
     }
@@ -45,7 +45,7 @@ final class UpstreamPool {
             if let socket = try? await Socket.connect(
                 to: address, on: waiter, timeoutMilliseconds: connectTimeoutMilliseconds)
             {
-                return UpstreamConnection(socket: socket)
+                return UpstreamConnection(socket)
             }
         }
         return nil
@@ -53,8 +53,8 @@ final class UpstreamPool {
 
     /// Takes back a connection whose last exchange ended in good order.
     func giveBack(_ connection: UpstreamConnection, now: Int64) {
-        connection.socket.waiter = nil
-        guard idle.count < maximumIdle, !connection.socket.isReadable else { return connection.socket.close() }
+        connection.stream.waiter = nil
+        guard idle.count < maximumIdle, !connection.stream.isReadable else { return connection.stream.close() }
         connection.isReused = true
         connection.idleSinceMilliseconds = now
         idle.append(connection)
@@ -63,15 +63,15 @@ final class UpstreamPool {
     /// Closes what has been idle too long, or has been closed by the upstream.
     func sweep(now: Int64) {
         idle.removeAll { connection in
-            let isStale = connection.socket.isReadable
+            let isStale = connection.stream.isReadable
                 || now - connection.idleSinceMilliseconds >= idleTimeoutMilliseconds
-            if isStale { connection.socket.close() }
+            if isStale { connection.stream.close() }
             return isStale
         }
     }
 
     func closeAll() {
-        for connection in idle { connection.socket.close() }
+        for connection in idle { connection.stream.close() }
         idle = []
     }
 }

@@ -6,7 +6,7 @@ import EventLoop
 ///
 /// OpenSSL gets its bytes from memory and puts them there, and the socket stays what it is: edge-triggered, with its own
 /// flags. A stream belongs to the loop of its socket.
-@safe public final class TLSStream {
+@safe public final class TLSStream: ByteStream {
     /// How much is put into one record: with what TLS adds it still fits into a pooled buffer. TLS allows 16 KiB (RFC 8446 §5.1).
     private static let recordBytes = 15 * 1024
 
@@ -50,6 +50,8 @@ import EventLoop
     public var isReadable: Bool { mayHoldMore || socket.isReadable }
     /// Whether a send is worth trying.
     public var isWritable: Bool { socket.isWritable }
+    public var isBroken: Bool { socket.isBroken }
+    public var isOpen: Bool { socket.isOpen }
     /// Whether bytes are left here that a ``send(_:)`` took, or that the protocol itself has to send: call it again, with an
     /// empty buffer where there is nothing else, once ``isWritable``.
     public var hasUnsent: Bool { unsafe !unsent.isEmpty || BIO_ctrl_pending(outgoing) > 0 }
@@ -62,7 +64,7 @@ import EventLoop
     /// Receives what one record brings, as far as the buffer's free room (at least `room` bytes) goes.
     ///
     /// An end that the peer did not announce (close_notify) is a failure: somebody else may have cut the stream there.
-    public func receive(into buffer: ByteBuffer, room: Int = 4096) -> ReceiveResult {
+    public func receive(into buffer: ByteBuffer, room: Int) -> ReceiveResult {
         guard socket.isOpen else { return .ended }
         while true {
             var count = 0
@@ -117,12 +119,25 @@ import EventLoop
     /// Ends TLS, as far as the kernel takes that now, and closes the socket.
     public func close() {
         guard socket.isOpen else { return }
-        if isHandshakeDone, failure == nil {
-            ERR_clear_error()
-            _ = unsafe SSL_shutdown(session)
-            _ = flush()
-        }
+        endSession()
         socket.close()
+    }
+
+    /// Ends TLS's sending side and the socket's (RFC 8446 §6.1).
+    public func endSending() {
+        guard socket.isOpen else { return }
+        endSession()
+        socket.endSending()
+    }
+
+    /// Closes without ending TLS, and with a reset: the peer knows that something is missing.
+    public func reset() { socket.reset() }
+
+    private func endSession() {
+        guard isHandshakeDone, failure == nil else { return }
+        ERR_clear_error()
+        _ = unsafe SSL_shutdown(session)
+        _ = flush()
     }
 
     private func takeIn() -> ReceiveResult {
