@@ -86,6 +86,7 @@ let package = Package(
         // Asks a daemon as fast as it answers, for Tests/Benchmarks.
         program("policy-load", ["Bytes", "COpenSSL", "JSON", "JSONWebToken", "PolicyProtocol", "EventLoop", arguments], path: "Tests/Benchmarks/PolicyLoad"),
 
+        tests("Bytes"),
         tests("HTTPMessage", ["Bytes"]),
         tests("PolicyProtocol", ["Bytes"]),
         tests("JSON"),

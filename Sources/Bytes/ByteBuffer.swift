@@ -111,19 +111,18 @@
 
     /// Appends `number` in decimal digits.
     public func append(decimal number: Int) {
-        if number < 0 { append(UInt8(ascii: "-")) }
+        let byteCount = number.decimalCharacterCount
+        reserve(byteCount)
         var rest = number.magnitude
-        var digits: (UInt64, UInt64, UInt64) = (0, 0, 0)   // 24 bytes of room; a 64-bit number has at most 20 digits
-        unsafe withUnsafeMutableBytes(of: &digits) { room in
-            var first = room.count
-            repeat {
-                first -= 1
-                let (quotient, digit) = rest.quotientAndRemainder(dividingBy: 10)
-                unsafe room[first] = UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: digit)
-                rest = quotient
-            } while rest > 0
-            unsafe append(copying: UnsafeRawBufferPointer(rebasing: room[first...]))
-        }
+        var offset = unsafe state.pointee.end &+ byteCount
+        repeat {
+            offset &-= 1
+            let (quotient, digit) = rest.quotientAndRemainder(dividingBy: 10)
+            unsafe state.pointee.base.storeBytes(of: UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: digit), toByteOffset: offset, as: UInt8.self)
+            rest = quotient
+        } while rest > 0
+        if number < 0 { unsafe state.pointee.base.storeBytes(of: UInt8(ascii: "-"), toByteOffset: offset &- 1, as: UInt8.self) }
+        unsafe state.pointee.end &+= byteCount
     }
 
     /// Appends the lower four bits of `value` as a hexadecimal digit, in lower case.
@@ -134,14 +133,16 @@
 
     /// Appends `number` in network byte order.
     @inlinable public func append(bigEndian number: UInt16) {
-        append(UInt8(truncatingIfNeeded: number >> 8))
-        append(UInt8(truncatingIfNeeded: number))
+        reserve(2)
+        unsafe state.pointee.base.storeBytes(of: number.bigEndian, toByteOffset: state.pointee.end, as: UInt16.self)
+        unsafe state.pointee.end &+= 2
     }
 
     /// Appends `number` in network byte order.
     @inlinable public func append(bigEndian number: UInt32) {
-        append(bigEndian: UInt16(truncatingIfNeeded: number >> 16))
-        append(bigEndian: UInt16(truncatingIfNeeded: number))
+        reserve(4)
+        unsafe state.pointee.base.storeBytes(of: number.bigEndian, toByteOffset: state.pointee.end, as: UInt32.self)
+        unsafe state.pointee.end &+= 4
     }
 
     @usableFromInline func append(copying source: UnsafeRawBufferPointer) {
@@ -193,10 +194,12 @@ extension Int {
     /// How many characters ``ByteBuffer/append(decimal:)`` writes for this number.
     public var decimalCharacterCount: Int {
         var count = self < 0 ? 2 : 1
-        var rest = magnitude
-        while rest >= 10 {
-            rest /= 10
+        var bound: UInt = 10
+        while magnitude >= bound {
             count += 1
+            let (next, isBeyond) = bound.multipliedReportingOverflow(by: 10)
+            guard !isBeyond else { break }
+            bound = next
         }
         return count
     }

@@ -27,6 +27,9 @@ extension JSONValue {
 
 /// The position in a text being read. Each method takes the bytes anew, since a struct cannot hold a span of them.
 struct JSONReader {
+    /// Most objects have no more members, so that their list is made in one go.
+    private static let usualMemberCount = 8
+
     var offset = 0
     var depthLeft: Int
 
@@ -77,6 +80,7 @@ struct JSONReader {
             leave()
             return JSONObject()
         }
+        members.reserveCapacity(Self.usualMemberCount)
         while true {
             skipSpace(bytes)
             guard peek(bytes) == UInt8(ascii: "\"") else { throw refusal("a member's name should be here") }
@@ -104,7 +108,10 @@ struct JSONReader {
     private func isNew(
         _ name: String, among members: [(name: String, value: JSONValue)], _ names: inout Set<[UInt8]>
     ) -> Bool {
-        guard members.count >= 16 else { return !members.contains { $0.name.hasSameBytes(as: name) } }
+        guard members.count >= 16 else {
+            for index in members.indices where members[index].name.hasSameBytes(as: name) { return false }
+            return true
+        }
         if names.isEmpty { for member in members { names.insert(Array(member.name.utf8)) } }
         return names.insert(Array(name.utf8)).inserted
     }

@@ -1,7 +1,7 @@
 import Bytes
 
 /// A JSON value (RFC 8259). Numbers keep their digits, objects keep their order.
-public indirect enum JSONValue: Sendable, Equatable {
+public enum JSONValue: Sendable, Equatable {
     case null
     case bool(Bool)
     case number(JSONNumber)
@@ -49,7 +49,10 @@ public struct JSONObject: Sendable, Equatable {
 
     /// The value of the member whose name has exactly these bytes: String's equality would take `\u212A` (the Kelvin sign)
     /// for `K`.
-    public subscript(name: String) -> JSONValue? { members.first { $0.name.hasSameBytes(as: name) }?.value }
+    public subscript(name: String) -> JSONValue? {
+        for index in members.indices where members[index].name.hasSameBytes(as: name) { return members[index].value }
+        return nil
+    }
 
     public static func == (left: JSONObject, right: JSONObject) -> Bool {
         left.members.count == right.members.count && zip(left.members, right.members).allSatisfy { $0 == $1 }
@@ -59,7 +62,8 @@ public struct JSONObject: Sendable, Equatable {
 extension String {
     /// String's own equality is true for more than the same bytes.
     func hasSameBytes(as other: String) -> Bool {
-        guard utf8.count == other.utf8.count else { return false }
+        // What String takes for different is different, and that is known soonest.
+        guard utf8.count == other.utf8.count, self == other else { return false }
         return utf8Span.span.equals(other.utf8Span.span)
     }
 }

@@ -23,21 +23,25 @@ import COpenSSL
 
     /// The whole HMAC over `message`; empty where OpenSSL makes none.
     func authenticate(_ message: Span<UInt8>) -> [UInt8] {
+        unsafe [UInt8](unsafeUninitializedCapacity: byteCount) { room, count in count = unsafe write(message, to: room) }
+    }
+
+    /// Writes the HMAC over `message`, and returns how many bytes it has; 0 where OpenSSL makes none.
+    private func write(_ message: Span<UInt8>, to room: UnsafeMutableBufferPointer<UInt8>) -> Int {
         var length = 0
-        return unsafe [UInt8](unsafeUninitializedCapacity: byteCount) { room, count in
-            // A nil key starts over with the one that was set up.
-            let isDone = unsafe EVP_MAC_init(context, nil, 0, nil) == 1
-                && message.withUnsafeBufferPointer { unsafe EVP_MAC_update(context, $0.baseAddress, $0.count) } == 1
-                && EVP_MAC_final(context, room.baseAddress, &length, room.count) == 1
-            count = isDone ? length : 0
-        }
+        // A nil key starts over with the one that was set up.
+        let isDone = unsafe EVP_MAC_init(context, nil, 0, nil) == 1
+            && message.withUnsafeBufferPointer { unsafe EVP_MAC_update(context, $0.baseAddress, $0.count) } == 1
+            && EVP_MAC_final(context, room.baseAddress, &length, room.count) == 1
+        return isDone ? length : 0
     }
 
     /// The length too must be right: a code that could not be made is empty, and must equal nothing.
     func holds(_ signature: [UInt8], over message: Span<UInt8>) -> Bool {
-        let code = authenticate(message)
-        guard signature.count == byteCount, code.count == byteCount else { return false }
-        // In a time that does not tell where they differ.
-        return unsafe CRYPTO_memcmp(signature, code, byteCount) == 0
+        guard signature.count == byteCount else { return false }
+        return unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: byteCount) { room in
+            // The comparison takes a time that does not tell where they differ.
+            unsafe write(message, to: room) == byteCount && CRYPTO_memcmp(signature, room.baseAddress, byteCount) == 0
+        }
     }
 }

@@ -1,3 +1,4 @@
+import Bytes
 import JSON
 
 /// A token whose signature and claims hold.
@@ -23,12 +24,14 @@ public final class TokenVerifier {
     static let maximumChecks = 4
 
     private let issuers: [TrustedIssuer]
+    private let everyIssuer: [Int]
     /// The keys of each issuer; nil where they have not been had.
     private let keyrings: [[KeyInUse]?]
     private var headers = KnownHeaders()
 
     public init(_ issuers: [TrustedIssuer]) {
         self.issuers = issuers
+        everyIssuer = Array(issuers.indices)
         keyrings = issuers.enumerated().map { index, issuer in issuer.keys?.keys.map { KeyInUse($0, issuerIndex: index) } }
     }
 
@@ -71,18 +74,16 @@ public final class TokenVerifier {
 
     /// Where the two dots of a compact JWS stand; nil where there are not exactly two.
     private static func dots(in token: Span<UInt8>) -> (first: Int, second: Int)? {
-        var (first, second): (Int?, Int?)
-        for index in token.indices where token[index] == UInt8(ascii: ".") {
-            guard second == nil else { return nil }
-            (first, second) = first == nil ? (index, nil) : (first, index)
-        }
-        guard let first, let second else { return nil }
+        let dot = UInt8(ascii: ".")
+        guard let first = token.firstIndex(of: dot), let second = token.firstIndex(of: dot, from: first + 1),
+            token.firstIndex(of: dot, from: second + 1) == nil
+        else { return nil }
         return (first, second)
     }
 
     /// The issuers that `iss` names, else those that take any; all, where the payload need not be read.
     private func trusted(_ payload: Payload?) throws(TokenRefusal) -> [Int] {
-        guard let payload else { return Array(issuers.indices) }
+        guard let payload else { return everyIssuer }
         let name = payload.claims["iss"]?.string
         var found = issuers.indices.filter { index in
             guard let name, let issuer = issuers[index].issuer else { return false }

@@ -1,5 +1,5 @@
 /// Whose tokens are accepted, with which keys, and what they must say. An immutable snapshot.
-public struct TrustedIssuer: Sendable {
+public final class TrustedIssuer: Sendable {
     /// The operator's name for it, for logs.
     public let name: String
     /// What `iss` must be, to the byte; nil takes any, and none.
