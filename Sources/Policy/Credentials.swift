@@ -31,7 +31,7 @@ public enum Credentials: Sendable, Equatable {
 }
 
 /// Where credentials are looked for.
-public struct CredentialRules: Sendable {
+public final class CredentialRules: Sendable {
     /// One place, as bytes to compare.
     final class Place: Sendable {
         let kind: CredentialKind
@@ -53,6 +53,10 @@ public struct CredentialRules: Sendable {
     }
 
     let places: [Place]
+    /// Whether one may stand in the query.
+    let includesQuery: Bool
+    /// Where cookies that may be one stand; nil where none may be.
+    let cookieHeader: [UInt8]?
     /// The headers that have to be known to find one, in lower case.
     public let wantedHeaders: [String]
     /// The headers that carry nothing but a credential: no upstream is to see them.
@@ -68,6 +72,8 @@ public struct CredentialRules: Sendable {
             if !place.isCookie, !carrying.contains(place.header) { carrying.append(place.header) }
         }
         self.places = places
+        includesQuery = places.contains(where: \.isParameter)
+        cookieHeader = places.first(where: \.isCookie)?.header
         wantedHeaders = wanted
         credentialHeaders = carrying
     }

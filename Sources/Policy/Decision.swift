@@ -1,5 +1,5 @@
-/// What a request came to.
-public struct Decision {
+/// What a request came to. A class, since it passes through many hands on its way to the client.
+public final class Decision {
     public let reason: Reason
     /// The reason's text where it has one of its own: that of a failed condition.
     private let ownReasonText: [UInt8]?
@@ -42,10 +42,12 @@ extension Decision {
     public struct Standing: Sendable {
         public let hit: Hit
         /// Nil where nobody could count.
-        public let status: LimitStatus?
+        public internal(set) var status: LimitStatus?
         /// That of a hit which its limit admitted; nil for any other.
-        let receipt: HitReceipt?
+        var receipt: HitReceipt?
         var isToGiveBack = false
+        /// Whether it is known what became of the hit.
+        var isJudged = false
 
         /// What is to be given back, since a denied request is charged to nobody; nil where nothing is.
         public var toGiveBack: HitReceipt? { isToGiveBack ? receipt : nil }

@@ -1,3 +1,5 @@
+import Bytes
+
 /// What became of a credential.
 public enum AuthenticationOutcome {
     case verified(KnownIdentity)
@@ -34,7 +36,8 @@ public struct Evaluation {
     public enum Action {
         /// The verdict on this credential; go on with ``authenticated(_:_:)``.
         case authenticate(Credential)
-        /// Hits counted at ``nowUnixMilliseconds``; go on with ``counted(_:revocation:_:)``.
+        /// Hits counted at ``nowUnixMilliseconds``: tell what became of each with ``note(_:at:)``, and go on with
+        /// ``counted(revocation:_:)``.
         case count(Counting)
         case decided(Decision)
     }
@@ -64,9 +67,11 @@ public struct Evaluation {
     private var known: KnownIdentity?
     private var credential: PresentedCredential?
     /// What is being counted.
-    private var hits: [Hit] = []
+    private var judged = JudgedHits()
     /// What was counted before, and let the request through.
     private var passed: [Decision.Standing] = []
+    /// Told of something that was not asked for.
+    private var isMisused = false
 
     /// - Parameters:
     ///   - anonymous: nobody, as whoever evaluates many requests keeps it.
@@ -99,11 +104,11 @@ public struct Evaluation {
         self.rule = rule
         trace?.note("rule \(rule.name)")
         guard !rule.options.limitsBeforeAuthentication.isEmpty else { return authenticate(request) }
+        var hits: [Hit] = []
         for limit in rule.options.limitsBeforeAuthentication {
-            guard add(limit, .anonymous, cost: 1, request) else { return deny(.limitKeyUnfit, request) }
+            guard Self.add(limit, .anonymous, cost: 1, request, to: &hits) else { return deny(.limitKeyUnfit, request) }
         }
-        stage = .admitting
-        return .count(Counting(hits: hits, revocationOf: nil))
+        return count(hits, .admitting)
     }
 
     /// A preflight belongs to the rule of the request that it asks about.
@@ -138,10 +143,9 @@ public struct Evaluation {
         case .one(let credential):
             self.credential = rules.credentials.present(request)
             guard let limit = rules.failureLimit else { return askFor(credential) }
-            hits = []
-            guard add(limit, .anonymous, cost: 0, request) else { return deny(.limitKeyUnfit, request) }
-            stage = .screening(credential)
-            return .count(Counting(hits: hits, revocationOf: nil))
+            var hits: [Hit] = []
+            guard Self.add(limit, .anonymous, cost: 0, request, to: &hits) else { return deny(.limitKeyUnfit, request) }
+            return count(hits, .screening(credential))
         }
     }
 
@@ -166,10 +170,9 @@ public struct Evaluation {
     private mutating func fail(_ reason: Reason, _ request: borrowing RequestView) -> Action {
         trace?.note("refused: \(reason.text)")
         guard let limit = rules.failureLimit else { return deny(reason, request) }
-        hits = []
-        guard add(limit, .anonymous, cost: 1, request) else { return deny(.limitKeyUnfit, request) }
-        stage = .failing(reason)
-        return .count(Counting(hits: hits, revocationOf: nil))
+        var hits: [Hit] = []
+        guard Self.add(limit, .anonymous, cost: 1, request, to: &hits) else { return deny(.limitKeyUnfit, request) }
+        return count(hits, .failing(reason))
     }
 
     private mutating func checkConditions(of known: KnownIdentity, _ request: borrowing RequestView) -> Action {
@@ -184,36 +187,45 @@ public struct Evaluation {
         case .keyUnfit?: return deny(.limitKeyUnfit, request)
         case nil: break
         }
-        hits = prepared.hits
+        var hits = prepared.hits
         for limit in prepared.limitsByRequest {
-            guard add(limit, known.identity, cost: rule.options.cost, request) else { return deny(.limitKeyUnfit, request) }
+            guard Self.add(limit, known.identity, cost: rule.options.cost, request, to: &hits) else { return deny(.limitKeyUnfit, request) }
         }
         guard !hits.isEmpty || asksForRevocation else { return allow(.allowed, [], request) }
-        stage = .counting
-        return .count(Counting(hits: hits, revocationOf: asksForRevocation ? known.identity : nil))
+        return count(hits, .counting, revocationOf: asksForRevocation ? known.identity : nil)
     }
 
     private var asksForRevocation: Bool { rules.checksRevocation && known?.identity.isToken == true }
 
     /// Adds a hit, unless the identity isn't limited. False where the request can't be counted.
-    private mutating func add(_ limit: Limit, _ identity: Identity, cost: Int, _ request: borrowing RequestView) -> Bool {
+    private static func add(
+        _ limit: Limit, _ identity: Identity, cost: Int, _ request: borrowing RequestView, to hits: inout [Hit]
+    ) -> Bool {
         let allowance = limit.allowance(for: identity)
         guard case .quota(let quota) = allowance.kind else { return true }
-        guard let hit = limit.hit(quota, allowance, cost: cost, of: identity.counted, request) else { return limit.isShadow }
+        let buffer = ByteBuffer(capacity: 128)
+        guard let hit = limit.hit(quota, allowance, cost: cost, of: identity.counted, request, in: buffer) else { return limit.isShadow }
         hits.append(hit)
         return true
     }
 
     // MARK: Counted
 
-    /// - Parameters:
-    ///   - outcomes: one for each hit of the ``Counting``, in its order.
-    ///   - revocation: needed where the ``Counting`` asks for it.
-    public mutating func counted(
-        _ outcomes: [HitOutcome], revocation: RevocationStatus? = nil, _ request: borrowing RequestView
-    ) -> Action {
-        guard outcomes.count == hits.count else { return misused() }
-        let judged = JudgedHits(hits, outcomes, nowUnixMilliseconds: nowUnixMilliseconds)
+    private mutating func count(_ hits: [Hit], _ stage: Stage, revocationOf identity: Identity? = nil) -> Action {
+        self.stage = stage
+        judged = JudgedHits(hits)
+        return .count(Counting(hits: hits, revocationOf: identity))
+    }
+
+    /// Tells what became of the `index`th hit of the ``Counting``, once.
+    public mutating func note(_ outcome: HitOutcome, at index: Int) {
+        if !judged.note(outcome, at: index, nowUnixMilliseconds: nowUnixMilliseconds) { isMisused = true }
+    }
+
+    /// - Parameter revocation: needed where the ``Counting`` asks for it.
+    public mutating func counted(revocation: RevocationStatus? = nil, _ request: borrowing RequestView) -> Action {
+        guard !isMisused, judged.isComplete else { return misused() }
+        let judged = exchange(&self.judged, with: JudgedHits())
         if let trace { judged.tell(trace) }
         switch stage {
         case .admitting:
@@ -250,9 +262,11 @@ public struct Evaluation {
             passed += standings.map(\.givenBack)
             return deny(.headerUnfit, request)
         }
+        // Moved, not copied: an evaluation that has decided needs neither any more.
         return decide(
             Decision(
-                reason, rule: rule, known: known, standings: passed.isEmpty ? standings : passed + standings, changes: changes))
+                reason, rule: exchange(&self.rule, with: nil), known: exchange(&known, with: nil),
+                standings: passed.isEmpty ? standings : passed + standings, changes: changes))
     }
 
     /// Denies for another reason than a limit. What was counted before anybody was authenticated stays counted: it is there to

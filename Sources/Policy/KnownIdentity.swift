@@ -3,17 +3,26 @@ import Bytes
 /// An identity as one worker knows it, with what each rule makes of it worked out once.
 public final class KnownIdentity {
     public let identity: Identity
-    private var prepared: [PreparedRule?] = []
+    /// That of the rule asked for last, as most identities come under one only.
+    private var latest: PreparedRule?
+    /// Those of the others.
+    private var others: [PreparedRule] = []
 
     public init(_ identity: Identity) { self.identity = identity }
 
     /// Of the rules of one ``PolicyRules`` at a time: what was made for others is made anew.
     func prepared(for rule: Rule) -> PreparedRule {
-        if rule.index < prepared.count, let known = prepared[rule.index], known.rule === rule { return known }
-        while prepared.count <= rule.index { prepared.append(nil) }
-        let new = PreparedRule(rule, identity)
-        prepared[rule.index] = new
-        return new
+        if let latest, latest.rule === rule { return latest }
+        return find(rule)
+    }
+
+    private func find(_ rule: Rule) -> PreparedRule {
+        let place = others.firstIndex { $0.rule.index == rule.index }
+        let found = place.map { others[$0] }.flatMap { $0.rule === rule ? $0 : nil } ?? PreparedRule(rule, identity)
+        if let place { others.remove(at: place) }
+        if let latest, latest.rule.index != rule.index { others.append(latest) }
+        latest = found
+        return found
     }
 }
 
@@ -31,46 +40,63 @@ public final class PreparedRule {
     }
 
     let rule: Rule
-    private(set) var refusal: Refusal?
+    let refusal: Refusal?
     /// Of the limits whose key says nothing of the request.
-    private(set) var hits: [Hit] = []
+    let hits: [Hit]
     /// The others.
-    private(set) var limitsByRequest: [Limit] = []
+    let limitsByRequest: [Limit]
     /// What is done to the request, whatever it is.
-    public private(set) var requestHeaders: [HeaderChange] = []
+    public let requestHeaders: [HeaderChange]
     /// What is done to the answer, whatever the request.
-    public private(set) var responseHeaders: [HeaderChange] = []
+    public let responseHeaders: [HeaderChange]
     /// The limits that are in force, where they are the same for every request: what clients are told of them, whatever is left.
-    public private(set) var toldLimits: [Allowance] = []
+    public let toldLimits: [Allowance]
     /// A place for whoever writes verdicts to keep what it has written.
     public var written: AnyObject?
 
     init(_ rule: Rule, _ identity: Identity) {
         self.rule = rule
-        prepareResponseHeaders(rule, identity)
+        var preparation = Preparation(rule, identity)
         // A preflight that conditions would refuse is let through, and must bring nobody's headers either.
-        let unfit = prepareRequestHeaders(rule, identity)
+        let unfit = preparation.addRequestHeaders()
         if let failed = rule.options.conditions.first(where: { !$0.holds(for: identity.claims) }) {
             refusal = .condition(failed.reason.bytes)
         } else {
-            refusal = prepareLimits(rule, identity) ?? unfit
+            refusal = preparation.addLimits() ?? unfit
         }
-        if limitsByRequest.isEmpty, rule.options.limitsBeforeAuthentication.isEmpty {
-            toldLimits = hits.filter { !$0.limit.isShadow }.map(\.allowance)
-        }
+        hits = preparation.hits
+        limitsByRequest = preparation.limitsByRequest
+        requestHeaders = preparation.requestHeaders
+        responseHeaders = preparation.responseHeaders()
+        let isSameForAll = limitsByRequest.isEmpty && rule.options.limitsBeforeAuthentication.isEmpty
+        toldLimits = isSameForAll ? hits.filter { !$0.limit.isShadow }.map(\.allowance) : []
+    }
+}
+
+/// The making of a ``PreparedRule``.
+private struct Preparation {
+    private let rule: Rule
+    private let identity: Identity
+    private let buffer = ByteBuffer(capacity: 256)
+    var hits: [Hit] = []
+    var limitsByRequest: [Limit] = []
+    var requestHeaders: [HeaderChange] = []
+
+    init(_ rule: Rule, _ identity: Identity) {
+        self.rule = rule
+        self.identity = identity
     }
 
     /// These belong to denials too. Without one that it can't have, an answer is an answer still.
-    private func prepareResponseHeaders(_ rule: Rule, _ identity: Identity) {
-        guard !rule.options.responseHeaders.isEmpty else { return }
-        let buffer = ByteBuffer(capacity: 256)
-        responseHeaders = rule.options.responseHeaders.filter { !$0.dependsOnRequest }.compactMap {
+    func responseHeaders() -> [HeaderChange] {
+        guard !rule.options.responseHeaders.isEmpty else { return [] }
+        return rule.options.responseHeaders.filter { !$0.dependsOnRequest }.compactMap {
             $0.change(identity, RequestView.none(), in: buffer)
         }
     }
 
     /// A limit that is tried out only can't refuse.
-    private func prepareLimits(_ rule: Rule, _ identity: Identity) -> Refusal? {
+    mutating func addLimits() -> PreparedRule.Refusal? {
         let subject = identity.counted
         for limit in rule.options.limits {
             let allowance = limit.allowance(for: identity)
@@ -80,7 +106,7 @@ public final class PreparedRule {
             case .denied: return .subjectDenied
             case .quota where limit.key.dependsOnRequest: limitsByRequest.append(limit)
             case .quota(let quota):
-                guard let hit = limit.hit(quota, allowance, cost: rule.options.cost, of: subject, RequestView.none()) else {
+                guard let hit = limit.hit(quota, allowance, cost: rule.options.cost, of: subject, RequestView.none(), in: buffer) else {
                     if limit.isShadow { continue }
                     return .keyUnfit
                 }
@@ -90,9 +116,10 @@ public final class PreparedRule {
         return nil
     }
 
-    private func prepareRequestHeaders(_ rule: Rule, _ identity: Identity) -> Refusal? {
-        let buffer = ByteBuffer(capacity: 256)
-        for header in rule.options.identityHeaders {
+    mutating func addRequestHeaders() -> PreparedRule.Refusal? {
+        let (owned, changed, hidden) = (rule.options.identityHeaders, rule.options.requestHeaders, rule.credentialHeaders)
+        requestHeaders.reserveCapacity(owned.count + changed.count + hidden.count)
+        for header in owned {
             buffer.clear()
             // Of nobody nothing is told, not even a default.
             switch identity.kind == .anonymous ? .remove : header.evaluate(identity.claims, to: buffer) {
@@ -101,11 +128,11 @@ public final class PreparedRule {
             case .unfit: return .claimsUnfit
             }
         }
-        for operation in rule.options.requestHeaders where !operation.dependsOnRequest {
+        for operation in changed where !operation.dependsOnRequest {
             guard let change = operation.change(identity, RequestView.none(), in: buffer) else { return .claimsUnfit }
             requestHeaders.append(change)
         }
-        for name in rule.credentialHeaders { requestHeaders.append(HeaderChange(name: name, value: nil)) }
+        for name in hidden { requestHeaders.append(HeaderChange(name: name, value: nil)) }
         return nil
     }
 }

@@ -53,13 +53,16 @@ public final class Limit: Sendable {
 
     /// The hit of a request.
     ///
+    /// - Parameter buffer: for the key while it is made.
     /// - Returns: nil where the request can't be counted, and must be denied.
-    func hit(_ quota: Quota, _ allowance: Allowance, cost: Int, of subject: LimitSubject, _ request: borrowing RequestView) -> Hit? {
+    func hit(
+        _ quota: Quota, _ allowance: Allowance, cost: Int, of subject: LimitSubject, _ request: borrowing RequestView, in buffer: ByteBuffer
+    ) -> Hit? {
         if isOfUser {
             let key = Array("ratelimit:".utf8) + (subject.subject ?? []) + [UInt8(ascii: ":")]
             return Hit(limit: self, quota: quota, allowance: allowance, cost: cost, key: key)
         }
-        let buffer = ByteBuffer(capacity: 128)
+        buffer.clear()
         buffer.append("limit:")
         guard key.append(of: subject, request: request, to: buffer) else { return nil }
         // One key always comes with one quota: whoever has another, by a plan, counts apart.

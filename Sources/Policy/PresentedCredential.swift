@@ -13,13 +13,14 @@ struct PresentedCredential: Sendable {
 extension CredentialRules {
     /// Nil where all were found in headers of their own.
     func present(_ request: borrowing RequestView) -> PresentedCredential? {
+        guard includesQuery || cookieHeader != nil else { return nil }
         let query = remainingQuery(request.parts, request.bytes)
         let cookies = remainingCookies(request.parts, request.bytes)
         return query == nil && cookies == nil ? nil : PresentedCredential(remainingQuery: query, remainingCookies: cookies)
     }
 
     private func remainingQuery(_ request: RequestParts, _ bytes: Span<UInt8>) -> [UInt8]? {
-        guard let query = request.query, places.contains(where: \.isParameter) else { return nil }
+        guard let query = request.query, includesQuery else { return nil }
         var rest: [UInt8] = []
         var hasCredential = false
         for pair in Pairs(query, separator: UInt8(ascii: "&"), in: bytes) {
@@ -42,7 +43,7 @@ extension CredentialRules {
     }
 
     private func remainingCookies(_ request: RequestParts, _ bytes: Span<UInt8>) -> [UInt8]? {
-        guard let header = places.first(where: \.isCookie)?.header else { return nil }
+        guard let header = cookieHeader else { return nil }
         var rest: [UInt8] = []
         var hasCredential = false
         for field in request.headers where bytes.extracting(field.name).equals(header.span) {

@@ -2,10 +2,13 @@ import Bytes
 
 /// What is changed for one request alone: what says something of the request, and the place of its credential.
 public struct RequestChanges: Sendable {
-    public private(set) var requestHeaders: [HeaderChange] = []
-    public private(set) var responseHeaders: [HeaderChange] = []
+    public var requestHeaders: [HeaderChange] { ownRequestHeaders ?? [] }
+    public var responseHeaders: [HeaderChange] { ownResponseHeaders ?? [] }
     /// What takes the place of the request's query; nil where that stays.
     public private(set) var query: [UInt8]?
+    // Nil rather than empty: most requests have none, and then nothing is retained.
+    private var ownRequestHeaders: [HeaderChange]?
+    private var ownResponseHeaders: [HeaderChange]?
 
     /// False where a value may not stand in a header.
     mutating func render(
@@ -14,14 +17,14 @@ public struct RequestChanges: Sendable {
         if let credential {
             query = credential.remainingQuery
             if let cookies = credential.remainingCookies, !rule.changesCookies {
-                requestHeaders.append(HeaderChange(name: Array("cookie".utf8), value: cookies.isEmpty ? nil : cookies))
+                ownRequestHeaders = [HeaderChange(name: Array("cookie".utf8), value: cookies.isEmpty ? nil : cookies)]
             }
         }
         guard rule.hasHeadersByRequest else { return true }
         let buffer = ByteBuffer(capacity: 256)
         for operation in rule.options.requestHeaders where operation.dependsOnRequest {
             guard let change = operation.change(identity, request, in: buffer) else { return false }
-            requestHeaders.append(change)
+            ownRequestHeaders = requestHeaders + [change]
         }
         renderResponseHeaders(rule, identity, request)
         return true
@@ -30,7 +33,7 @@ public struct RequestChanges: Sendable {
     /// All that the rule says of the answer.
     mutating func renderAnswer(_ rule: Rule, _ known: KnownIdentity, _ request: borrowing RequestView) {
         guard !rule.options.responseHeaders.isEmpty else { return }
-        responseHeaders = known.prepared(for: rule).responseHeaders
+        ownResponseHeaders = known.prepared(for: rule).responseHeaders
         if rule.hasHeadersByRequest { renderResponseHeaders(rule, known.identity, request) }
     }
 
@@ -38,7 +41,7 @@ public struct RequestChanges: Sendable {
     private mutating func renderResponseHeaders(_ rule: Rule, _ identity: Identity, _ request: borrowing RequestView) {
         let buffer = ByteBuffer(capacity: 256)
         for operation in rule.options.responseHeaders where operation.dependsOnRequest {
-            if let change = operation.change(identity, request, in: buffer) { responseHeaders.append(change) }
+            if let change = operation.change(identity, request, in: buffer) { ownResponseHeaders = responseHeaders + [change] }
         }
     }
 }

@@ -55,8 +55,10 @@ extension PolicyRules {
             switch action {
             case .authenticate: action = evaluation.authenticated(credential ?? .refused(.tokenMalformed), request.view)
             case .count(let counting):
-                let outcomes = counting.hits.map { $0.outcome(after: counts[$0.limit.name] ?? 0, nowUnixMilliseconds: now) }
-                action = evaluation.counted(outcomes, revocation: counting.revocationOf.map { _ in revocation }, request.view)
+                for (index, hit) in counting.hits.enumerated() {
+                    evaluation.note(hit.outcome(after: counts[hit.limit.name] ?? 0, nowUnixMilliseconds: now), at: index)
+                }
+                action = evaluation.counted(revocation: counting.revocationOf.map { _ in revocation }, request.view)
             case .decided(let decision): return decision
             }
         }

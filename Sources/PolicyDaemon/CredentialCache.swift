@@ -18,6 +18,10 @@ final class CredentialCache {
         let known: KnownIdentity
         /// Unix seconds; it is good before this moment only.
         let expiresAt: Double
+
+        func isOf(_ credential: Span<UInt8>, _ kind: CredentialKind) -> Bool {
+            self.kind == kind && self.credential.span.equals(credential)
+        }
     }
 
     /// The hash of each place's credential; 0 where the place is free.
@@ -43,10 +47,12 @@ final class CredentialCache {
 
     /// Who exactly these bytes stand for; nil at or after their expiry. `now` in Unix seconds.
     func identity(of credential: Span<UInt8>, _ kind: CredentialKind, now: Double) -> KnownIdentity? {
-        guard let hash = hash(credential), let place = place(of: credential, kind, hash), let entry = entries[place],
-            now < entry.expiresAt
-        else { return nil }
-        return entry.known
+        guard let hash = hash(credential) else { return nil }
+        let first = Int(hash & setMask) * Self.setSize
+        for place in first..<first + Self.setSize where hashes[place] == hash {
+            if let entry = entries[place], entry.isOf(credential, kind) { return now < entry.expiresAt ? entry.known : nil }
+        }
+        return nil
     }
 
     func store(_ credential: Span<UInt8>, _ kind: CredentialKind, _ known: KnownIdentity, expiresAt: Double) {
@@ -66,7 +72,7 @@ final class CredentialCache {
     private func place(of credential: Span<UInt8>, _ kind: CredentialKind, _ hash: UInt64) -> Int? {
         let first = Int(hash & setMask) * Self.setSize
         for place in first..<first + Self.setSize where hashes[place] == hash {
-            if let entry = entries[place], entry.kind == kind, entry.credential.span.equals(credential) { return place }
+            if let entry = entries[place], entry.isOf(credential, kind) { return place }
         }
         return nil
     }

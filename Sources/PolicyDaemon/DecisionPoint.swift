@@ -10,7 +10,7 @@ final class DecisionPoint: CountReceiver {
     private let counters: any HitCounter
     private let observer: any DecisionObserver
     private let anonymous = KnownIdentity(.anonymous)
-    private var suspended = SuspendedJudgements()
+    private let suspended = SuspendedJudgements()
 
     init(rules: PolicyRules, authenticator: Authenticator, counters: any HitCounter, observer: any DecisionObserver) {
         self.rules = rules
@@ -76,19 +76,19 @@ final class DecisionPoint: CountReceiver {
         let revocationKeys = counting.revocationOf?.revocationKeys ?? []
         judgement.begin(counting, revocationKeyCount: revocationKeys.count)
         let now = judgement.evaluation.nowUnixMilliseconds
+        let firstTicket = suspended.nextTicket
         for index in counting.hits.indices {
             let hit = counting.hits[index]
             let key = hit.key
             let outcome = counters.hit(
                 key: key.span, quota: hit.quota, cost: hit.cost, nowUnixMilliseconds: now, receiver: self,
-                ticket: suspended.nextTicket(forQuestion: index))
+                ticket: firstTicket + UInt64(index))
             if case .done(let result) = outcome { judgement.note(self.outcome(result, of: hit, isAlone: counting.hits.count == 1), at: index) }
         }
         for index in revocationKeys.indices {
             let key = revocationKeys[index]
             let outcome = counters.revocation(
-                of: key.span, receiver: self,
-                ticket: suspended.nextTicket(forQuestion: counting.hits.count + index))
+                of: key.span, receiver: self, ticket: firstTicket + UInt64(counting.hits.count + index))
             if case .done(let result) = outcome { judgement.note(result, at: index) }
         }
     }

@@ -12,8 +12,8 @@ struct Judgement {
     var request: Request?
 
     private(set) var counting: Counting?
-    /// Where nothing has been noted, the request is refused.
-    private var outcomes: [HitOutcome] = []
+    /// How many hits are counted.
+    private var hitCount = 0
     /// What revokes the token, for each of its keys.
     private var revocations: [Int64?] = []
     private var isRevocationUnknown = false
@@ -31,16 +31,16 @@ struct Judgement {
     /// Begins to ask for all of `counting`, which is `revocationKeyCount` questions more than it has hits.
     mutating func begin(_ counting: Counting, revocationKeyCount: Int) {
         self.counting = counting
-        outcomes = Array(repeating: .uncounted(isAllowed: false), count: counting.hits.count)
+        hitCount = counting.hits.count
         if revocationKeyCount > 0 { revocations = Array(repeating: nil, count: revocationKeyCount) }
         isRevocationUnknown = false
-        awaited = counting.hits.count + revocationKeyCount
+        awaited = hitCount + revocationKeyCount
         answered = 0
     }
 
     /// Notes the answer to the `index`th hit.
     mutating func note(_ outcome: HitOutcome, at index: Int) {
-        outcomes[index] = outcome
+        evaluation.note(outcome, at: index)
         answer(index)
     }
 
@@ -51,7 +51,7 @@ struct Judgement {
         case .revoked(let moment): revocations[index] = moment
         case .unavailable: isRevocationUnknown = true
         }
-        answer(outcomes.count + index)
+        answer(hitCount + index)
     }
 
     private mutating func answer(_ question: Int) {
@@ -69,7 +69,7 @@ struct Judgement {
             // Known to be revoked is enough, whatever else could not be asked.
             status = identity.isRevoked(revocations) ? .revoked : isRevocationUnknown ? .unavailable : .valid
         }
-        return evaluation.counted(outcomes, revocation: status, request)
+        return evaluation.counted(revocation: status, request)
     }
 }
 

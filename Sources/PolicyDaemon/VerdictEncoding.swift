@@ -79,16 +79,20 @@ extension Policy.Decision {
 }
 
 /// What an identity's allows under one rule have in common, as far as it has been written.
-private final class WrittenAllow {
-    /// Nil before the second allow: most tokens of some clients are used once.
-    var template: VerdictTemplate?
+private final class WrittenAllow: Sendable {
+    let template: VerdictTemplate?
+
+    init(_ template: VerdictTemplate?) { self.template = template }
+
+    /// After the first allow: nothing is written yet, since most tokens of some clients are used once.
+    static let once = WrittenAllow(nil)
 }
 
 extension PreparedRule {
     /// What all allows of an identity have in common, but for the first one's.
     fileprivate func template(_ identity: Identity?, _ fields: LimitFields) throws(ProtocolError) -> VerdictTemplate? {
         guard let written = written as? WrittenAllow else {
-            written = WrittenAllow()
+            written = WrittenAllow.once
             return nil
         }
         if let template = written.template { return template }
@@ -97,7 +101,7 @@ extension PreparedRule {
             verdict.set(self, identity)
             verdict.set(toldLimits, fields)
         }
-        written.template = template
+        self.written = WrittenAllow(template)
         return template
     }
 }

@@ -70,10 +70,14 @@ public struct CheckMessage: Sendable, Equatable {
 
     /// Reads a CHECK.
     ///
-    /// - Parameter payload: the payload of a frame whose type is ``FrameType/check``.
+    /// - Parameters:
+    ///   - payload: the payload of a frame whose type is ``FrameType/check``.
+    ///   - note: told each header in its order, before all of the message has been judged.
     /// - Throws: any `field…` error. The daemon answers it with a denial whose reason is `check-malformed`; the
     ///   connection can go on.
-    public static func parse(_ payload: Span<UInt8>) throws(ProtocolError) -> CheckMessage {
+    public static func parse(
+        _ payload: Span<UInt8>, headers note: (HeaderField) -> Void = { _ in }
+    ) throws(ProtocolError) -> CheckMessage {
         var message = CheckMessage()
         var seen = SeenFields()
         var position = 0
@@ -81,7 +85,7 @@ public struct CheckMessage: Sendable, Equatable {
             guard let field = Field.at(position, in: payload) else { throw truncatedField(at: position, in: "CHECK") }
             position = field.end
             if field.tag == CheckTag.header {
-                try message.readHeader(field, in: payload)
+                note(try message.readHeader(field, in: payload))
             } else {
                 try message.read(field, in: payload, &seen)
             }
@@ -94,19 +98,7 @@ public struct CheckMessage: Sendable, Equatable {
         return message
     }
 
-    /// The next header of the payload that this message was parsed from.
-    ///
-    /// - Parameter position: 0 to begin with; moved past the header returned.
-    /// - Returns: `nil` after the last.
-    public static func nextHeader(in payload: Span<UInt8>, from position: inout Int) -> HeaderField? {
-        while let field = Field.at(position, in: payload) {
-            position = field.end
-            if field.tag == CheckTag.header { return field.header(in: payload) }
-        }
-        return nil
-    }
-
-    private mutating func readHeader(_ field: Field, in payload: Span<UInt8>) throws(ProtocolError) {
+    private mutating func readHeader(_ field: Field, in payload: Span<UInt8>) throws(ProtocolError) -> HeaderField {
         headerCount += 1
         guard headerCount <= ProtocolLimits.headersPerCheck else {
             throw ProtocolError(
@@ -116,6 +108,7 @@ public struct CheckMessage: Sendable, Equatable {
             throw ProtocolError(.fieldMalformed, "a header whose name is longer than its field")
         }
         try judge(header, in: payload)
+        return header
     }
 
     private mutating func read(

@@ -31,8 +31,9 @@ func encode(_ check: CheckMessage, _ payload: Span<UInt8>, id: UInt32, to buffer
         id: id, method: check.method.bytes(in: payload), scheme: check.scheme, authority: check.authority.bytes(in: payload),
         target: check.target.bytes(in: payload), peerAddress: check.peerAddress.bytes(in: payload),
         peerPort: check.peerPort, to: buffer, maximumFrameBytes: ProtocolLimits.defaultFrameBytes)
-    var position = 0
-    while let header = CheckMessage.nextHeader(in: payload, from: &position) {
+    var headers: [HeaderField] = []
+    _ = try CheckMessage.parse(payload) { headers.append($0) }
+    for header in headers {
         writer.header(name: header.name.bytes(in: payload), value: header.value.bytes(in: payload))
     }
     try writer.finish()

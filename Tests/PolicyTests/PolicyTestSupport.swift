@@ -58,6 +58,7 @@ extension Evaluation {
     }
 
     mutating func counted(_ outcomes: [HitOutcome], revocation: RevocationStatus? = nil, _ request: Request = bearer) -> Action {
-        counted(outcomes, revocation: revocation, request.view)
+        for (index, outcome) in outcomes.enumerated() { note(outcome, at: index) }
+        return counted(revocation: revocation, request.view)
     }
 }
