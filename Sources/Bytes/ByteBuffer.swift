@@ -115,15 +115,25 @@
         reserve(byteCount)
         var rest = number.magnitude
         var offset = unsafe state.pointee.end &+ byteCount
-        repeat {
-            offset &-= 1
-            let (quotient, digit) = rest.quotientAndRemainder(dividingBy: 10)
-            unsafe state.pointee.base.storeBytes(of: UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: digit), toByteOffset: offset, as: UInt8.self)
+        while rest >= 10 {
+            offset &-= 2
+            let (quotient, pair) = rest.quotientAndRemainder(dividingBy: 100)
+            unsafe (state.pointee.base + offset).copyMemory(from: Self.digitPairs.utf8Start + 2 &* Int(pair), byteCount: 2)
             rest = quotient
-        } while rest > 0
+        }
+        if number.magnitude == 0 || rest > 0 {
+            offset &-= 1
+            unsafe state.pointee.base.storeBytes(of: UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: rest), toByteOffset: offset, as: UInt8.self)
+        }
         if number < 0 { unsafe state.pointee.base.storeBytes(of: UInt8(ascii: "-"), toByteOffset: offset &- 1, as: UInt8.self) }
         unsafe state.pointee.end &+= byteCount
     }
+
+    /// 00 to 99: two digits for one division.
+    private static let digitPairs: StaticString = """
+        0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849\
+        5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899
+        """
 
     /// Appends the lower four bits of `value` as a hexadecimal digit, in lower case.
     @inlinable public func append(hexadecimalDigit value: UInt8) {

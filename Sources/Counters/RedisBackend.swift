@@ -37,7 +37,7 @@ public final class RedisBackend: Sendable {
         /// How many bytes Redis may be behind in reading before it is asked no more.
         var maximumUnsentBytes = 8 * 1024 * 1024
         /// How many keys a store remembers the counts of.
-        var rememberedKeys = 65_536
+        var rememberedKeys = 131_072
     }
 
     public let address: RedisAddress

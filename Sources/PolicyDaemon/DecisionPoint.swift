@@ -34,7 +34,7 @@ final class DecisionPoint: CountReceiver {
             Evaluation(rules, nowUnixMilliseconds: nowUnixMilliseconds, anonymous: anonymous), receiver, ticket,
             startNanoseconds: observer.isTimed ? Clock.monotonicNanoseconds() : 0)
         let action = judgement.evaluation.start(request)
-        return carryOut(action, &judgement, request)
+        return carryOut(action, judgement, request)
     }
 
     /// The denial of a request whose description could not be read.
@@ -44,7 +44,9 @@ final class DecisionPoint: CountReceiver {
     }
 
     /// Returns nil where the judgement had to be suspended.
-    private func carryOut(_ first: Evaluation.Action, _ judgement: inout Judgement, _ request: borrowing RequestView) -> Decision? {
+    private func carryOut(
+        _ first: Evaluation.Action, _ judgement: consuming Judgement, _ request: borrowing RequestView
+    ) -> Decision? {
         var action = first
         while true {
             switch action {
@@ -128,16 +130,13 @@ final class DecisionPoint: CountReceiver {
     // MARK: Answers that took time
 
     func counted(ticket: UInt64, _ result: CountResult) {
-        guard let (counting, index) = suspended.question(of: ticket), index < counting.hits.count else { return }
-        let outcome = outcome(result, of: counting.hits[index], isAlone: counting.hits.count == 1)
-        suspended.update(ticket) { $0.note(outcome, at: index) }
+        guard let (hit, isAlone) = suspended.hit(of: ticket) else { return }
+        suspended.note(outcome(result, of: hit, isAlone: isAlone), for: ticket)
         resume(ticket)
     }
 
     func lookedUp(ticket: UInt64, _ result: RevocationResult) {
-        guard let (counting, index) = suspended.question(of: ticket), index >= counting.hits.count else { return }
-        suspended.update(ticket) { $0.note(result, at: index - counting.hits.count) }
-        resume(ticket)
+        if suspended.note(result, for: ticket) { resume(ticket) }
     }
 
     /// Lent where the request isn't looked at again.
@@ -145,10 +144,11 @@ final class DecisionPoint: CountReceiver {
 
     private func resume(_ ticket: UInt64) {
         guard var judgement = suspended.takeAnswered(ticket) else { return }
+        let (receiver, ticket) = (judgement.receiver, judgement.ticket)
         let kept = judgement.request ?? Self.nothing
         let request = kept.view
         let action = judgement.resume(request)
-        if let decision = carryOut(action, &judgement, request) { judgement.receiver.decided(decision, ticket: judgement.ticket) }
+        if let decision = carryOut(action, judgement, request) { receiver.decided(decision, ticket: ticket) }
     }
 }
 

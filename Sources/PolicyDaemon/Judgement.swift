@@ -44,6 +44,19 @@ struct Judgement {
         answer(index)
     }
 
+    /// The hit that a question is about, and whether it is the only one; nil where it has been answered, or is about something else.
+    func awaitedHit(_ question: Int) -> (hit: Hit, isAlone: Bool)? {
+        guard awaits(question), let counting, counting.hits.indices.contains(question) else { return nil }
+        return (counting.hits[question], hitCount == 1)
+    }
+
+    /// Notes the answer to a question about a key that could revoke the token; false where it is about something else.
+    mutating func note(_ result: RevocationResult, question: Int) -> Bool {
+        guard awaits(question), revocations.indices.contains(question - hitCount) else { return false }
+        note(result, at: question - hitCount)
+        return true
+    }
+
     /// Notes what stands under the `index`th key that could revoke the token.
     mutating func note(_ result: RevocationResult, at index: Int) {
         switch result {

@@ -1,11 +1,19 @@
+import Counters
 import Policy
 
 /// The judgements that wait for answers, each under tickets: one for each question.
 ///
 /// A ticket is a place, that place's generation, and the question, so that an answer that comes twice finds nothing.
 final class SuspendedJudgements {
-    private struct Place {
+    /// Where a judgement waits: it is large, so it is answered where it is, and moved out once.
+    private final class Berth {
         var judgement: Judgement?
+
+        init(_ judgement: consuming Judgement) { self.judgement = judgement }
+    }
+
+    private struct Place {
+        var berth: Berth?
         var generation: UInt32 = 0
     }
 
@@ -19,11 +27,12 @@ final class SuspendedJudgements {
     /// The ticket of the first question of the judgement that goes to ``suspend(_:)`` next; the others' follow it.
     private(set) var nextTicket: UInt64 = 0
 
-    func suspend(_ judgement: Judgement) {
+    func suspend(_ judgement: consuming Judgement) {
+        let berth = Berth(judgement)
         if let place = freePlaces.popLast() {
-            places[place].judgement = judgement
+            places[place].berth = berth
         } else {
-            places.append(Place(judgement: judgement))
+            places.append(Place(berth: berth))
         }
         count += 1
         noteNextTicket()
@@ -35,30 +44,40 @@ final class SuspendedJudgements {
         nextTicket = UInt64(generation) << (Self.questionBits + Self.placeBits) | UInt64(place) << Self.questionBits
     }
 
-    /// What a ticket asks, unless that has been answered.
-    func question(of ticket: UInt64) -> (counting: Counting, index: Int)? {
-        let index = Int(ticket & (1 << Self.questionBits - 1))
-        guard let place = place(of: ticket), let judgement = places[place].judgement, judgement.awaits(index),
-            let counting = judgement.counting
-        else { return nil }
-        return (counting, index)
+    /// The hit that a ticket asks about, unless that has been answered.
+    func hit(of ticket: UInt64) -> (hit: Hit, isAlone: Bool)? {
+        guard let berth = berth(of: ticket) else { return nil }
+        return berth.judgement?.awaitedHit(Self.question(of: ticket))
     }
 
-    func update(_ ticket: UInt64, _ note: (inout Judgement) -> Void) {
-        guard let place = place(of: ticket), places[place].judgement != nil else { return }
-        note(&places[place].judgement!)
+    /// Notes what became of the hit that a ticket asks about; nothing where it has been answered.
+    func note(_ outcome: HitOutcome, for ticket: UInt64) {
+        berth(of: ticket)?.judgement?.note(outcome, at: Self.question(of: ticket))
+    }
+
+    /// Notes what stands under the revocation key that a ticket asks about.
+    ///
+    /// - Returns: false where no such question is open.
+    func note(_ result: RevocationResult, for ticket: UInt64) -> Bool {
+        let question = Self.question(of: ticket)
+        return berth(of: ticket)?.judgement?.note(result, question: question) ?? false
     }
 
     /// Takes out the judgement of a ticket once nothing is awaited for it any more.
     func takeAnswered(_ ticket: UInt64) -> Judgement? {
-        guard let place = place(of: ticket), let judgement = places[place].judgement, judgement.awaited == 0 else { return nil }
-        places[place].judgement = nil
+        guard let place = place(of: ticket), let berth = places[place].berth, berth.judgement?.awaited == 0 else { return nil }
+        let judgement = exchange(&berth.judgement, with: nil)
+        places[place].berth = nil
         places[place].generation &+= 1
         freePlaces.append(place)
         count -= 1
         noteNextTicket()
         return judgement
     }
+
+    private static func question(of ticket: UInt64) -> Int { Int(ticket & (1 << questionBits - 1)) }
+
+    private func berth(of ticket: UInt64) -> Berth? { place(of: ticket).flatMap { places[$0].berth } }
 
     private func place(of ticket: UInt64) -> Int? {
         let place = Int(ticket >> Self.questionBits & (1 << Self.placeBits - 1))
