@@ -145,7 +145,7 @@ public final class Acceptor {
             switch result {
             case 0...:
                 let address = SocketAddress(storage: storage, length: length)
-                if address.family != AF_UNIX { _ = linux_set_option(result, Int32(IPPROTO_TCP), TCP_NODELAY, 1) }
+                if !address.isUnix { _ = linux_set_option(result, Int32(IPPROTO_TCP), TCP_NODELAY, 1) }
                 do {
                     return .connection(try Socket(loop: socket.loop, descriptor: result), address)
                 } catch {

@@ -45,6 +45,9 @@ public struct SocketAddress: Sendable, Equatable, CustomStringConvertible {
 
     var family: Int32 { Int32(storage.ss_family) }
 
+    /// Whether it is a Unix socket's.
+    public var isUnix: Bool { family == AF_UNIX }
+
     public static func == (left: SocketAddress, right: SocketAddress) -> Bool {
         var (one, other) = (left.storage, right.storage)
         return unsafe left.length == right.length && memcmp(&one, &other, Int(left.length)) == 0

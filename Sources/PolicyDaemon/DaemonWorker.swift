@@ -169,7 +169,9 @@ actor DaemonWorker {
             switch acceptor.accept() {
             case .none: return
             case .connection(let socket, let address):
-                if crew.admitConnection(at: index) {
+                if address.isUnix, !mayAsk(socket) {
+                    socket.close()
+                } else if crew.admitConnection(at: index) {
                     let dialects = door.dialects
                     connections.addImmediateTask(executorPreference: loop) { await self.serve(socket, from: address, dialects) }
                 } else {
@@ -186,11 +188,25 @@ actor DaemonWorker {
         }
     }
 
+    /// Whether the process that has connected is one of a user who may. Who may, a reload changes for those who come after it.
+    private func mayAsk(_ socket: Socket) -> Bool {
+        guard let users = setup.configuration.socketUsers else { return true }
+        let peer = socket.peerCredentials
+        if let peer, users.contains(peer.uid) { return true }
+        log.log(
+            .warning, nowMilliseconds: loop.nowMilliseconds,
+            "refused \(Self.name(peer)): policy_socket_users are \(users.map(String.init).joined(separator: ", "))")
+        return false
+    }
+
+    private static func name(_ peer: (uid: UInt32, pid: Int32)?) -> String {
+        peer.map { "process \($0.pid) of user \($0.uid)" } ?? "an unknown process"
+    }
+
     private func serve(_ socket: Socket, from address: SocketAddress, _ dialects: Set<Dialect>) async {
         let session = OpeningSession(
             point, dialects: dialects, maximumInFlight: setup.configuration.maximumInFlight, output: ByteBuffer(capacity: 16 * 1024))
-        let process = address.port > 0 ? "\(address)"
-            : socket.peerCredentials.map { "process \($0.pid) of user \($0.uid)" } ?? "unknown process"
+        let process = address.isUnix ? Self.name(socket.peerCredentials) : "\(address)"
         log.log(.debug, nowMilliseconds: loop.nowMilliseconds, "connected: \(process)")
         metrics.add(1, to: setup.metrics.connections)
         let ending = await ClientConnection(

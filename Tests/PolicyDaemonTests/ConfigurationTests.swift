@@ -96,6 +96,7 @@ struct ConfigurationTests {
             text: """
                 policy_socket: /tmp/policy.sock
                 policy_socket_mode: 0600
+                policy_socket_users: [root, 33]
                 workers: 3
                 jwt: { secret: "from the file", leeway_seconds: 5 }
                 credential_cache_capacity: 10
@@ -114,6 +115,7 @@ struct ConfigurationTests {
                 """, environment: [:])
         #expect(configuration.socketPath == "/tmp/policy.sock")
         #expect(configuration.socketMode == 0o600)
+        #expect(configuration.socketUsers == [0, 33])
         #expect(configuration.workers == 3)
         #expect(configuration.issuers.first?.requirements.leewaySeconds == 5)
         #expect(configuration.credentialCacheCapacity == 10)

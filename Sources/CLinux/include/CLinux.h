@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stddef.h>
@@ -84,6 +85,15 @@ static inline void linux_set_abortive_close(int fd) {
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
 }
 int linux_peer_uid(int fd, uint32_t *uid, int32_t *pid);
+
+// users
+// The number of the user of this name, or a negative errno: -ENOENT where there is none.
+static inline int64_t linux_user_number(const char *name) {
+    struct passwd user, *found = 0;
+    char text[16384];   // a line of the user database with all that may stand in it
+    int error = getpwnam_r(name, &user, text, sizeof text, &found);
+    return found ? (int64_t)user.pw_uid : -(error ? error : ENOENT);
+}
 
 // addresses
 static inline socklen_t linux_unix_address(linux_address *address, const char *path) {

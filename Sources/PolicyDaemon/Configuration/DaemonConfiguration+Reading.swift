@@ -108,6 +108,9 @@ extension DaemonConfiguration {
 
     private mutating func readServing(_ root: Section) {
         root.read("policy_socket_mode", .socketMode, into: &socketMode)
+        var users: [UInt32] = []
+        root.readList("policy_socket_users", .systemUser, mayBeNull: true, into: &users)
+        if !users.isEmpty { socketUsers = users }
         readListening(root)
         root.read("workers", .integer(1...1024), overriddenBy: "WORKERS", mayBeNull: true, into: &workers)
         root.read("maximum_connections", .integer(1...1_000_000), into: &maximumConnections)

@@ -6,7 +6,7 @@ extension DaemonConfiguration {
         let mode = String(socketMode, radix: 8)
         var lines = [
             "no mistakes",
-            "socket: \(socketPath), mode 0\(mode)",
+            "socket: \(socketPath), mode 0\(mode)" + (socketUsers.map { ", users " + $0.map(String.init).joined(separator: ", ") } ?? ""),
             "workers: \(workers)",
             "counting: in \(place)",
         ]

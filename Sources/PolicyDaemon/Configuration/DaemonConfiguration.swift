@@ -13,6 +13,8 @@ public struct DaemonConfiguration: Sendable {
     public var socketPath: String
     /// Permission bits of the socket: who may ask is a matter of its owner and group.
     public var socketMode: UInt32 = 0o660
+    /// Whose processes may ask there, by the users' numbers. Nil: anybody's that the mode lets in.
+    public var socketUsers: [UInt32]?
     /// What may be spoken there.
     public var dialects = Dialect.allCases
     /// Where else the daemon listens.
