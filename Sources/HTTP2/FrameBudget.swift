@@ -35,6 +35,10 @@ struct FrameBudget {
 
     mutating func earnForRequest() { earn(limits.idleFramesPerRequest) }
 
+    /// A client that opens many streams ahead of their answers gives each of them its window. Nothing else is earned by opening: a
+    /// stream that is opened and reset is what a flood is made of.
+    mutating func earnForStream() { earn(limits.idleFramesPerRequest, of: .windowUpdate) }
+
     /// - Parameter nowMilliseconds: on a clock that may be set back, which then earns nothing.
     mutating func earn(untilMilliseconds nowMilliseconds: Int64) {
         guard let refilledMilliseconds, nowMilliseconds >= refilledMilliseconds else {
@@ -48,6 +52,10 @@ struct FrameBudget {
     }
 
     private mutating func earn(_ count: Int) {
-        for index in left.indices { left[index] = min(left[index] + count, limits.idleFrames) }
+        for kind in Kind.allCases { earn(count, of: kind) }
+    }
+
+    private mutating func earn(_ count: Int, of kind: Kind) {
+        left[kind.rawValue] = min(left[kind.rawValue] + count, limits.idleFrames)
     }
 }

@@ -94,6 +94,7 @@ private func provide(
     let bytes = unsent.bytes
     unsafe bytes.withUnsafeBytes { unsafe room.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[..<count])) }
     unsent.consume(count)
+    session.unsentByteCount -= count
     if unsent.isEmpty, stream.isContentOver {
         unsafe flags.pointee |= NGHTTP2_DATA_FLAG_EOF.rawValue
         if let trailers = stream.answerTrailers {

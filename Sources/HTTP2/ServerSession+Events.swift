@@ -36,9 +36,14 @@ extension ServerSession {
     }
 
     func sectionBegan(_ id: Int32) {
-        let stream = streams[id] ?? ServerStream(id: id, session: self)
+        sectionOf = streams[id] ?? open(id)
+    }
+
+    private func open(_ id: Int32) -> ServerStream {
+        let stream = ServerStream(id: id, session: self)
         streams[id] = stream
-        sectionOf = stream
+        budget.earnForStream()
+        return stream
     }
 
     func receive(field name: Span<UInt8>, _ value: Span<UInt8>, isTrailer: Bool) {
@@ -86,6 +91,7 @@ extension ServerSession {
         if code == .noError, stream.isAnswered { budget.earnForRequest() }
         handler?.closed(stream, code)
         stream.context = nil
+        unsentByteCount -= stream.unsent.count
         giveBuffer(stream.unsent)
     }
 

@@ -13,6 +13,10 @@ import CNghttp2
     /// Whether the client's preface and SETTINGS have come.
     public internal(set) var isGreeted = false
 
+    /// How much of the answers' content waits for the client's windows, all streams together. It is kept for as long as the client likes:
+    /// answer without content where there is too much of it.
+    public internal(set) var unsentByteCount = 0
+
     let limits: SessionLimits
     var budget: FrameBudget
     var handler: (any StreamHandler)?

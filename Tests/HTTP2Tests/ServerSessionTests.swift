@@ -233,6 +233,17 @@ import Testing
         expectCalm(peer, "CONTINUATION")
     }
 
+    @Test func `WINDOW_UPDATE frames is none where each is of a stream of its own that waits for its answer`() {
+        let peer = Peer(Self.limits)
+        peer.answers = false
+        peer.greet()
+        for index in 0..<250 { peer.receive(peer.headers(2 * index + 1) + peer.frame(8, 0, 2 * index + 1, [0, 0, 0, 1])) }
+        #expect(!peer.session.isOver)
+        #expect(peer.ended.count == 250)
+        for _ in 0...100 { peer.receive(peer.frame(8, 0, 1, [0, 0, 0, 1])) }
+        expectCalm(peer, "WINDOW_UPDATE")
+    }
+
     @Test func `frames is none where a request is answered for every few of them, or time passes`() {
         let peer = Peer(Self.limits)
         peer.greet()

@@ -11,6 +11,8 @@ final class GRPCSession: DialectSession {
     static let maximumMessageBytes = 128 * 1024
     /// How many calls may be open at one time: each may hold a message.
     static let maximumStreams = 1024
+    /// Answers that wait for the client's windows, in bytes. Further calls end with a status alone until it has made room.
+    static let maximumUnsentBytes = 4 * 1024 * 1024
 
     let output: ByteBuffer
     var hasLateOutput: () -> Void = {}
@@ -103,6 +105,9 @@ final class GRPCSession: DialectSession {
     /// Answers with what stands in ``response``.
     func respond(_ call: GRPCCall) {
         let response = self.response
+        guard session.unsentByteCount + response.count <= Self.maximumUnsentBytes else {
+            return respond(call, GRPCStatus(.resourceExhausted, "more than \(Self.maximumUnsentBytes) bytes of answers unread"))
+        }
         if let stream = call.stream { GRPCAnswers.answer(stream, message: response.bytes) }
         ended(call)
     }

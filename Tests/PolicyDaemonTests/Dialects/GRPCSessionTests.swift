@@ -142,6 +142,20 @@ private final class Client {
         #expect(client.check().contains("8@"))
     }
 
+    @Test func `keeps so much for a client that reads no answers, and has room again once it reads`() throws {
+        let client = Client(maximumInFlight: 256)
+        client.receive(Client.frame(4, 0, 0, [0, 4, 0, 0, 0, 0]))   // no window for any stream
+        _ = client.answer()
+        let answers = (0..<200).map { _ in client.check("/api", [("authorization", "Bearer large")]) }
+        // The status is written out once, and then known to the client's HPACK table.
+        let kept = try #require(answers.firstIndex { $0.contains("8@") })
+        let most = GRPCSession.maximumUnsentBytes / 30_000
+        #expect((most - 10...most).contains(kept))
+        client.receive(Client.frame(8, 0, 0, [0x10, 0, 0, 0]) + Client.frame(4, 0, 0, [0, 4, 0, 1, 0, 0]))
+        #expect((kept * 30_000...GRPCSession.maximumUnsentBytes + 200 * kept).contains(client.answer().utf8.count))
+        #expect(client.check().contains("user123"))
+    }
+
     @Test func `counts by descriptors`() {
         let entry = Client.field(1, Client.field(1, Array("limit".utf8)) + Client.field(2, Array("3".utf8)))
         let message = Client.field(1, [0x64]) + Client.field(2, entry)

@@ -6,7 +6,7 @@ import PolicyProtocol
 @testable import PolicyDaemon
 
 /// Judges by the bearer token alone: `good` and `late` are allowed (`late` not before ``settle()``), `odd` gets what Envoy has no words for,
-/// `over` is over the limit, all else is denied. A parameter `access_token` is taken out of the query.
+/// `over` is over the limit, `large` is denied with 30,000 bytes, all else is denied. A parameter `access_token` is taken out of the query.
 final class ScriptedEnvoyJudge: Judge, RateLimitJudge {
     let ownedHeaders = ["x-user-id", "x-user-roles", "x-user-email"]
     let wantedHeaders = ["authorization"]
@@ -41,6 +41,7 @@ final class ScriptedEnvoyJudge: Judge, RateLimitJudge {
             putOff.append { self.allow(query, "user123", to: receiver, ticket) }
             hasPutOff()
         case "Bearer over": deliver(429, "limit-exceeded", "user123", to: receiver, ticket)
+        case "Bearer large": deliver(403, "large", "", body: String(repeating: "x", count: 30_000), to: receiver, ticket)
         default: deliver(401, "token-signature-invalid", "", to: receiver, ticket)
         }
     }
@@ -80,14 +81,16 @@ final class ScriptedEnvoyJudge: Judge, RateLimitJudge {
         deliver(to: receiver, ticket)
     }
 
-    private func deliver(_ status: UInt16, _ reason: String, _ user: String, to receiver: any VerdictReceiver, _ ticket: UInt64) {
+    private func deliver(
+        _ status: UInt16, _ reason: String, _ user: String, body: String? = nil, to receiver: any VerdictReceiver, _ ticket: UInt64
+    ) {
         frame.clear()
         var verdict = VerdictWriter(deny: 0, status: status, reason: bytes(reason).span, to: frame, maximumFrameBytes: 65_536)
         if !user.isEmpty { verdict.subject(bytes(user).span) }
         verdict.setResponseHeader(bytes("content-type").span, bytes("application/json").span)
         if status == 429 { verdict.setResponseHeader(bytes("retry-after").span, decimal: 30) }
         if status == 401 { verdict.setResponseHeader(bytes("www-authenticate").span, bytes(#"Bearer realm="gatehouse""#).span) }
-        verdict.body(bytes(#"{"error":"\#(reason)"}"#).span)
+        verdict.body(bytes(body ?? #"{"error":"\#(reason)"}"#).span)
         try? verdict.finish()
         deliver(to: receiver, ticket)
     }
