@@ -41,7 +41,11 @@ import CNghttp2
         unsafe submitSettings(session, limits)
     }
 
-    deinit { unsafe nghttp2_session_del(session) }
+    deinit {
+        // The library says nothing of streams that are open still, and what a handler keeps of one may hold it in turn.
+        for stream in streams.values { stream.context = nil }
+        unsafe nghttp2_session_del(session)
+    }
 
     /// Whether nothing more will be read: close once ``output`` is sent.
     public var isOver: Bool {

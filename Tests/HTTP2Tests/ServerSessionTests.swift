@@ -77,11 +77,22 @@ import Testing
         #expect(peer.session.ending == nil)
     }
 
-    @Test func `can be dropped with streams open`() {
-        let peer = Peer()
-        peer.answers = false
-        peer.greet()
-        peer.receive(peer.headers(1, isEnd: false))
+    @Test func `lets go of streams that are open when it is dropped, though what is kept of them holds them`() throws {
+        final class Kept {
+            let stream: ServerStream
+            init(_ stream: ServerStream) { self.stream = stream }
+        }
+        weak var stream: ServerStream?
+        do {
+            let peer = Peer()
+            peer.answers = false
+            peer.greet()
+            peer.receive(peer.headers(1, isEnd: false))
+            let opened = try #require(peer.streams[1])
+            opened.context = Kept(opened)
+            stream = opened
+        }
+        #expect(stream == nil)
     }
 }
 
