@@ -114,3 +114,11 @@ let package = Package(
         .target(name: "TestSupport", dependencies: ["EventLoop"], path: "Tests/TestSupport", swiftSettings: settings),
     ]
 )
+
+// Asked for by Tests/Fuzz/run alone, since it links with libFuzzer.
+if Context.environment["GATEHOUSE_FUZZ"] != nil {
+    package.targets.append(program("fuzz", [
+        "Bytes", "HTTPMessage", "EnvoyProtocol", "JSON", "PolicyProtocol", "JSONWebToken", "EventLoop", "Counters", "Telemetry", "PolicyDaemon",
+        logging,
+    ], path: "Tests/Fuzz/Sources"))
+}
