@@ -156,9 +156,10 @@ class PolicyDaemon(Contender):
         self.run("redis", command, lambda: connects(str(socket)))
         return f"unix:{socket}"
 
-    def start_policy_daemon(self, **variables: str) -> None:
+    def start_policy_daemon(self, configuration: pathlib.Path | None = None, **variables: str) -> None:
+        file = ["--config", configuration] if configuration else []
         self.run(
-            "policyd", [self.site.binaries / "gatehouse-policyd"], lambda: connects(str(self.socket)),
+            "policyd", [self.site.binaries / "gatehouse-policyd", *file], lambda: connects(str(self.socket)),
             JWT_SECRET=self.site.secret, POLICY_SOCKET=str(self.socket), RATE_LIMIT="1000000000", WORKERS="1", **variables,
         )
 

@@ -18,14 +18,18 @@ class Decisions:
     nanoseconds: float  # of the daemon's CPU time for one
 
 
-def decide(daemon: PolicyDaemon, tokens_file: pathlib.Path, decisions: int, forged: bool = False) -> Decisions:
-    """Has `policy-load` keep 256 checks in flight, after one round of all tokens that isn't measured.
+def decide(
+    daemon: PolicyDaemon, tokens_file: pathlib.Path, decisions: int, forged: bool = False, in_flight: int = IN_FLIGHT,
+    dialect: str = "gatehouse",
+) -> Decisions:
+    """Has `policy-load` keep so many questions in flight, after one round of all tokens that isn't measured.
 
     Raises where a good token was denied or a forged one allowed.
     """
     said = load(
         daemon.site.binaries, "ask", "--socket", daemon.socket, "--pid", daemon.processes["policyd"].pid,
-        "--tokens", tokens_file, "--in-flight", IN_FLIGHT, "--decisions", decisions, *(["--forged"] if forged else []),
+        "--tokens", tokens_file, "--in-flight", in_flight, "--decisions", decisions, "--dialect", dialect,
+        *(["--forged"] if forged else []),
     )
     figures = re.search(r"by the clock: (\d+)\nCPU ns a decision: (\d+)\n.*of one core: (\d+)", said)
     if f"allowed {0 if forged else decisions} of {decisions} " not in said or not figures:

@@ -1,21 +1,20 @@
 import Bytes
 import EventLoop
-import PolicyProtocol
+import Glibc
 
-/// One connection to a policy daemon, with as many CHECKs unanswered as it is told.
+/// One connection to a policy daemon, with as many questions unanswered as it is told.
 actor LoadClient {
     nonisolated let loop: EventLoop
     nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe loop.asUnownedSerialExecutor() }
-    private let checks: [[UInt8]]
+    private var dialect: any LoadDialect
     private var socket: Socket?
     private let waiter: Waiter
     private let input = ByteBuffer(capacity: 256 * 1024)
     private let output = ByteBuffer(capacity: 256 * 1024)
-    private var ids = CheckIDs()
 
-    init(loop: EventLoop, checks: [[UInt8]]) {
+    init(loop: EventLoop, _ dialect: any LoadDialect) {
         self.loop = loop
-        self.checks = checks
+        self.dialect = dialect
         waiter = Waiter(loop: loop)
     }
 
@@ -24,17 +23,9 @@ actor LoadClient {
         let socket = try await Socket.connect(to: address, on: waiter, timeoutMilliseconds: 1000)
         socket.waiter = waiter
         self.socket = socket
-        try ClientHello(name: "policy-load").encode(to: output)
-        guard socket.send(output) == .sent else { throw ProtocolError(.helloExpected, "the HELLO could not be sent") }
-        let input = self.input
-        while true {
-            let bytes = input.bytes
-            if case .frame(let header) = try FrameHeader.parse(bytes, maximumFrameBytes: ProtocolLimits.helloBytes) {
-                input.consume(header.frameByteCount)
-                return
-            }
-            try await receive()
-        }
+        output.append(try dialect.greeting)
+        guard socket.send(output) == .sent else { throw SystemError("send the greeting", code: EAGAIN) }
+        while try !dialect.takeGreeting(input) { try await receive() }
     }
 
     /// Asks `count` times and waits for all answers.
@@ -42,34 +33,16 @@ actor LoadClient {
         var (sent, allowed, denied) = (0, 0, 0)
         while allowed + denied < count {
             while sent < count, sent - allowed - denied < inFlight {
-                try append(sent)
+                try dialect.appendQuestion(sent % dialect.questionCount, to: output)
                 sent += 1
             }
             while socket?.send(output) == .wouldBlock, socket?.isReadable == false { await waiter.park() }
             try await receive()
-            while let isAllowed = try nextVerdict() {
+            while let isAllowed = try dialect.takeAnswer(input) {
                 if isAllowed { allowed += 1 } else { denied += 1 }
             }
         }
         return (allowed, denied)
-    }
-
-    private func nextVerdict() throws -> Bool? {
-        let input = self.input
-        let bytes = input.bytes
-        let limit = ProtocolLimits.defaultFrameBytes
-        guard case .frame(let header) = try FrameHeader.parse(bytes, maximumFrameBytes: limit) else { return nil }
-        guard header.type == .verdict else { throw ProtocolError(.frameUnexpected, "no verdict") }
-        let verdict = try VerdictMessage.parse(bytes.extracting(header.payloadRange))
-        input.consume(header.frameByteCount)
-        return verdict.decision == .allow
-    }
-
-    private func append(_ number: Int) throws {
-        guard let id = ids.next() else { throw ProtocolError(.idReused, "out of ids") }
-        let start = output.count
-        output.append(checks[number % checks.count])
-        for byte in 0..<4 { output[start + 4 + byte] = UInt8(truncatingIfNeeded: id >> UInt32(24 - 8 * byte)) }
     }
 
     private func receive() async throws {
@@ -77,7 +50,7 @@ actor LoadClient {
         while !socket.isReadable { await waiter.park() }
         switch socket.receive(into: input, room: 64 * 1024) {
         case .received, .wouldBlock: return
-        case .ended: throw ProtocolError(.helloExpected, "the daemon closed the connection")
+        case .ended: throw SystemError("receive", code: ECONNRESET)
         case .failed(let code): throw SystemError("receive", code: code)
         }
     }

@@ -1,6 +1,4 @@
-import Bytes
 import Foundation
-import PolicyProtocol
 
 /// The tokens of a file, one a line.
 struct TokenFile {
@@ -10,23 +8,10 @@ struct TokenFile {
         tokens = try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n")
     }
 
-    /// A CHECK a token, as a proxy would send it; the id is filled in for each use.
+    /// Each token's bytes.
     ///
     /// - Parameter areForged: whether the signatures are spoilt.
-    func checks(areForged: Bool) throws -> [[UInt8]] {
-        try tokens.map { token in
-            let value = Array("Bearer \(areForged ? Self.forged(token) : String(token))".utf8)
-            let buffer = ByteBuffer(capacity: 2048)
-            let (method, authority, target) = (Array("GET".utf8), Array("localhost:3000".utf8), Array("/api/projects".utf8))
-            let (peer, name) = (Array("127.0.0.1".utf8), Array("authorization".utf8))
-            var writer = CheckWriter(
-                id: 0, method: method.span, scheme: .http, authority: authority.span, target: target.span,
-                peerAddress: peer.span, peerPort: 40_000, to: buffer, maximumFrameBytes: ProtocolLimits.defaultFrameBytes)
-            writer.header(name: name.span, value: value.span)
-            try writer.finish()
-            return buffer.bytes.array
-        }
-    }
+    func texts(areForged: Bool) -> [[UInt8]] { tokens.map { Array((areForged ? Self.forged($0) : String($0)).utf8) } }
 
     /// The token with another character in the middle of its signature. Not at the end, which strict base64url might refuse, and
     /// where EdDSA's numbers could become too large: either would be seen before the signature is looked at.
