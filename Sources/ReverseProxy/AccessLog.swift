@@ -85,7 +85,8 @@ private struct AccessLine {
         buffer.append(",\"route\":")
         buffer.append(jsonOrNull: route?.prefix)
         buffer.append(",\"upstream\":")
-        buffer.append(jsonOrNull: route?.upstream.url)
+        let upstream = route?.upstream
+        buffer.append(jsonOrNull: record.endpointIndex.flatMap { upstream?.endpoints[$0].url } ?? upstream?.name)
         buffer.append(",\"reason\":\"")
         appendReason(to: buffer)
         buffer.append("\"}")

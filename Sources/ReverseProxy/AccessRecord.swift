@@ -15,6 +15,8 @@ final class AccessRecord {
     var byteCount = 0
     /// The route's place in the configuration.
     var routeIndex: Int?
+    /// The place, in the route's upstream, of the endpoint that was asked last.
+    var endpointIndex: Int?
     /// Whether the exchange's check holds a verdict on this request.
     var hasVerdict = false
     /// Why it ended as it did, where that was not the policy's doing.
@@ -33,6 +35,7 @@ final class AccessRecord {
         status = 0
         byteCount = 0
         routeIndex = nil
+        endpointIndex = nil
         hasVerdict = false
         reason = nil
         hasHead = false

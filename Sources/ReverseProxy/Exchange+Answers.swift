@@ -59,10 +59,10 @@ extension Exchange {
     ) async -> AfterExchange {
         record.reason = reason
         upstreamOutput.clear()
-        let url = record.routeIndex.map { worker.configuration.routes[$0].upstream.url } ?? ""
+        let title = record.routeIndex.map { worker.configuration.routes[$0].upstream.title } ?? ""
         appendError(status) { message in
-            message.append("Upstream service at ")
-            message.append(utf8: url)
+            message.append("Upstream service ")
+            message.append(utf8: title)
             message.append(what)
         }
         return await answer(status, client)

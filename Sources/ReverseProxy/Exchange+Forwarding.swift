@@ -3,10 +3,19 @@ import HTTPMessage
 
 extension Exchange {
     /// Sends the request to an upstream and its answer to the client.
-    func forward(_ client: ClientConnection, through pool: UpstreamPool) async -> AfterExchange {
-        while true {
-            guard let upstream = await connection(from: pool, for: client) else {
-                return await answerUpstreamDown(.upstreamUnavailable, client)
+    func forward(_ client: ClientConnection, through service: UpstreamService) async -> AfterExchange {
+        let key = service.hashKey(of: self)
+        var tried = EndpointSet()
+        var mustBeNew = false
+        while let index = service.choose(excluding: tried, key: key) {
+            let pool = service.pools[index]
+            record.endpointIndex = index
+            pool.requestCount += 1
+            defer { pool.requestCount -= 1 }
+            guard let upstream = await connection(from: pool, mustBeNew: mustBeNew, for: client) else {
+                // Nothing of the request has been sent, so another endpoint may have it, whatever it is.
+                tried.insert(index)
+                continue
             }
             appendRequestHead(for: pool.authority, from: client)
             if head.hasBody { consumeHead() }
@@ -21,11 +30,14 @@ extension Exchange {
             guard !head.hasBody, head.method.isIdempotent else {
                 return await answerUpstreamDown(.upstreamBrokeOff, client)
             }
+            // Once: a request that its service dies of must not go through all the connections that there are.
+            mustBeNew = true
         }
+        return await answerUpstreamDown(.upstreamUnavailable, client)
     }
 
-    private func connection(from pool: UpstreamPool, for client: ClientConnection) async -> UpstreamConnection? {
-        if let idle = pool.takeIdle(now: worker.loop.nowMilliseconds) { return idle }
+    private func connection(from pool: UpstreamPool, mustBeNew: Bool, for client: ClientConnection) async -> UpstreamConnection? {
+        if !mustBeNew, let idle = pool.takeIdle(now: worker.loop.nowMilliseconds) { return idle }
         return await pool.connect(on: client.waiter)
     }
 

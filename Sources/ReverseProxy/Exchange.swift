@@ -57,7 +57,7 @@ final class Exchange {
             return await answerNoRoute(client)
         }
         record.routeIndex = index
-        return await forward(client, through: worker.pools[index])
+        return await forward(client, through: worker.routeUpstreams[index])
     }
 
     // MARK: Reading the head

@@ -74,9 +74,7 @@ public struct Proxy {
     private func setup() throws -> ProxySetup {
         ProxySetup(
             configuration: configuration,
-            upstreamAddresses: try configuration.routes.map { route in
-                try SocketAddress.resolve(host: route.upstream.host, port: route.upstream.port)
-            },
+            upstreams: try configuration.routedUpstreams.map { try UpstreamStatus(resolving: $0) },
             policyEndpoints: try configuration.policySockets.map { try PolicyClient.Endpoint(socketPath: $0) },
             logWriter: try logWriter(),
             logger: logger,

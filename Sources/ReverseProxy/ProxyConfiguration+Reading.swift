@@ -21,7 +21,7 @@ extension ProxyConfiguration {
         var configuration = ProxyConfiguration(policySockets: [PolicySocket.defaultPath(environment: settings.environment)])
         configuration.readServing(root)
         configuration.readPolicy(root)
-        configuration.routes = Route.read(root) ?? configuration.routes
+        configuration.routes = Route.read(root, upstreams: Upstream.read(root)) ?? configuration.routes
         configuration.limits.read(root.section("limits"))
         configuration.timeouts.read(root.section("timeouts"))
         try settings.finish()

@@ -56,6 +56,13 @@ public struct ProxyConfiguration: Sendable, Equatable {
     /// Unused connections kept for each upstream by each worker.
     public var upstreamIdleConnections = 1024
 
+    /// Those that routes lead to, each once: an upstream is known by its name.
+    var routedUpstreams: [Upstream] {
+        var upstreams: [Upstream] = []
+        for route in routes where !upstreams.contains(where: { $0.name == route.upstream.name }) { upstreams.append(route.upstream) }
+        return upstreams
+    }
+
     /// The built-in defaults.
     public init(policySockets: [String] = [PolicySocket.defaultPath(environment: [:])]) {
         self.policySockets = policySockets

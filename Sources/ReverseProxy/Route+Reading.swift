@@ -3,20 +3,22 @@ import HTTPMessage
 import Settings
 
 extension Route {
-    /// Reads the map of prefixes to upstreams. A value is the upstream's URL, or a map with `upstream` and what else the route needs.
+    /// Reads the map of prefixes to upstreams. A value is the upstream's name or URL, or a map with `upstream` and what else the
+    /// route needs.
     ///
+    /// - Parameter upstreams: those that have a name.
     /// - Returns: nil where no routes are given.
-    static func read(_ root: Section) -> [Route]? {
+    static func read(_ root: Section, upstreams: [Upstream]) -> [Route]? {
         let accepted = "a map of path prefixes to upstreams, such as /api/orders: http://localhost:3004"
         return root.entries("routes", accepted: accepted)?.compactMap { entry in
             let prefix = entry.key(as: .pathPrefix)
             guard let options = entry.section else {
-                guard let upstream = entry.value(.upstream), let prefix else { return nil }
+                guard let upstream = entry.value(.upstream(of: upstreams)), let prefix else { return nil }
                 return Route(prefix: prefix, upstream: upstream)
             }
             var allowsEncodedSlash = false
             options.read("allow_encoded_slash", .boolean, into: &allowsEncodedSlash)
-            guard let upstream = options.require("upstream", .upstream), let prefix else { return nil }
+            guard let upstream = options.require("upstream", .upstream(of: upstreams)), let prefix else { return nil }
             return Route(prefix: prefix, upstream: upstream, allowsEncodedSlash: allowsEncodedSlash)
         }
     }

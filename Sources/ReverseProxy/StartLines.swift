@@ -8,7 +8,7 @@ enum StartLines {
     static func write(_ configuration: ProxyConfiguration, port: Int, to writer: LogWriter) {
         guard configuration.logFormat != .off else { return }
         var messages = ["\(configuration.name) running on port \(port)"]
-        for route in configuration.routes { messages.append("\(route.prefix) -> \(route.upstream.url)") }
+        for route in configuration.routes { messages.append("\(route.prefix) -> \(route.upstream.summary)") }
         let lines = ByteBuffer(capacity: 1024)
         for message in messages { append(message, level: "info", as: configuration.logFormat, to: lines) }
         writer.write(lines.bytes, lineCount: messages.count)

@@ -1,6 +1,6 @@
 import EventLoop
 
-/// One connection to an upstream, lent to one exchange at a time.
+/// One connection to an endpoint, lent to one exchange at a time.
 final class UpstreamConnection {
     let stream: any ByteStream
     /// Whether it has served an exchange before: the upstream may then have closed it just now, unseen.
@@ -10,19 +10,23 @@ final class UpstreamConnection {
     init(_ stream: any ByteStream) { self.stream = stream }
 }
 
-/// A worker's kept-alive connections to one upstream, the last used first.
+/// A worker's kept-alive connections to one endpoint of an upstream, the last used first.
 final class UpstreamPool {
-    /// The value of `Host` for this upstream.
+    let endpoint: Endpoint
+    /// The value of `Host` for this endpoint.
     let authority: [UInt8]
-    private let addresses: [SocketAddress]
+    /// How many of the worker's requests are with it, those that are still connecting included.
+    var requestCount = 0
+    private let status: EndpointStatus
     private let connectTimeoutMilliseconds: Int64
     private let idleTimeoutMilliseconds: Int64
     private let maximumIdle: Int
     private var idle: [UpstreamConnection] = []
 
-    init(_ upstream: Upstream, addresses: [SocketAddress], configuration: ProxyConfiguration) {
-        authority = upstream.authority
-        self.addresses = addresses
+    init(_ status: EndpointStatus, configuration: ProxyConfiguration) {
+        self.status = status
+        endpoint = status.endpoint
+        authority = status.endpoint.authority
         connectTimeoutMilliseconds = configuration.timeouts.upstreamConnect
         idleTimeoutMilliseconds = configuration.timeouts.upstreamIdle
         maximumIdle = configuration.upstreamIdleConnections
@@ -39,16 +43,12 @@ final class UpstreamPool {
         return nil
     }
 
-    /// A new connection, to the first address that takes one. Parks on `waiter`.
+    /// How many connections are kept unused.
+    var idleCount: Int { idle.count }
+
+    /// A new connection. Parks on `waiter`.
     func connect(on waiter: Waiter) async -> UpstreamConnection? {
-        for address in addresses {
-            if let socket = try? await Socket.connect(
-                to: address, on: waiter, timeoutMilliseconds: connectTimeoutMilliseconds)
-            {
-                return UpstreamConnection(socket)
-            }
-        }
-        return nil
+        await status.connect(on: waiter, timeoutMilliseconds: connectTimeoutMilliseconds).map { UpstreamConnection($0.stream) }
     }
 
     /// Takes back a connection whose last exchange ended in good order.

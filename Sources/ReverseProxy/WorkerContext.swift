@@ -8,8 +8,8 @@ import Synchronization
 /// What all workers share: the configuration and what was made of it at start.
 struct ProxySetup: Sendable {
     let configuration: ProxyConfiguration
-    /// The addresses of each route's upstream.
-    let upstreamAddresses: [[SocketAddress]]
+    /// Each upstream once, whatever number of routes leads to it.
+    let upstreams: [UpstreamStatus]
     let policyEndpoints: [PolicyClient.Endpoint]
     let logWriter: LogWriter
     let logger: Logger
@@ -36,8 +36,9 @@ final class WorkerContext {
     let logger: Logger
     let policy: PolicyClient
     let routes: RouteTable
-    /// One pool for each route, at the route's index.
-    let pools: [UpstreamPool]
+    let upstreams: [UpstreamService]
+    /// The upstream of each route, at the route's index.
+    let routeUpstreams: [UpstreamService]
     let accessLog: AccessLog
     let date: HTTPDate
     let policyOutage: PolicyOutage
@@ -65,9 +66,9 @@ final class WorkerContext {
         policyConfiguration.deadlineMilliseconds = configuration.policyDeadlineMilliseconds
         policy = PolicyClient(setup.policyEndpoints, configuration: policyConfiguration, loop: loop, logger: setup.logger)
         routes = RouteTable(configuration.routes)
-        pools = zip(configuration.routes, setup.upstreamAddresses).map { route, addresses in
-            UpstreamPool(route.upstream, addresses: addresses, configuration: setup.configuration)
-        }
+        let upstreams = setup.upstreams.map { UpstreamService($0, configuration: setup.configuration) }
+        self.upstreams = upstreams
+        routeUpstreams = configuration.routes.compactMap { route in upstreams.first { $0.upstream.name == route.upstream.name } }
         accessLog = AccessLog(setup.logWriter, format: configuration.logFormat, loop: loop)
         date = HTTPDate(loop: loop)
         policyOutage = PolicyOutage(loop: loop, logger: setup.logger)
@@ -98,7 +99,7 @@ final class WorkerContext {
         let waiter = Waiter(loop: loop)
         while !isOver {
             await waiter.sleep(milliseconds: Self.sweepMilliseconds, unless: { self.isOver })
-            for pool in pools { pool.sweep(now: loop.nowMilliseconds) }
+            for upstream in upstreams { upstream.sweep(now: loop.nowMilliseconds) }
             if isDraining, loop.nowMilliseconds >= drainDeadline { loop.wakeAll() }
         }
     }
@@ -111,7 +112,7 @@ final class WorkerContext {
         isOver = true
         policy.stop()
         accessLog.stop()
-        for pool in pools { pool.closeAll() }
+        for upstream in upstreams { upstream.closeAll() }
         loop.wakeAll()
     }
 }

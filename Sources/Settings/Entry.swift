@@ -1,15 +1,18 @@
-/// One entry of a map whose keys the operator chose: a value, or a map of options of its own.
+/// One entry of a map whose keys the operator chose, or of a list: a value, or a map of options of its own.
 public struct Entry {
-    /// The operator's own key.
+    /// The operator's own key; in a list, the list's.
     public let key: String
+    /// What messages call it.
+    private let name: String
     private let member: Element.Member
     private let reader: SettingsReader
     /// Where it stands, with a star for each key that is the operator's own.
     private let pattern: String
     private let adopt: (Section) -> Void
 
-    init(_ member: Element.Member, reader: SettingsReader, pattern: String, adopt: @escaping (Section) -> Void) {
+    init(_ member: Element.Member, name: String? = nil, reader: SettingsReader, pattern: String, adopt: @escaping (Section) -> Void) {
         key = member.key
+        self.name = name ?? Scalar.quote(member.key)
         self.member = member
         self.reader = reader
         self.pattern = pattern
@@ -22,7 +25,7 @@ public struct Entry {
     /// The options of the entry; nil where it is none but a value.
     public var section: Section? {
         guard case .map(let members) = member.value.content else { return nil }
-        let section = Section(members, path: Scalar.quote(key), place: .line(member.line), reader: reader, pattern: pattern)
+        let section = Section(members, path: name, place: .line(member.line), reader: reader, pattern: pattern)
         adopt(section)
         return section
     }
@@ -32,13 +35,13 @@ public struct Entry {
     /// - Parameter accepted: completes "accepted is …".
     public func options(accepted: String) -> Section? {
         if let section { return section }
-        reader.report(member.value, "\(Scalar.quote(key)) is \(reader.summary(member.value))", accepted: accepted)
+        reader.report(member.value, "\(name) is \(reader.summary(member.value))", accepted: accepted)
         return nil
     }
 
     /// The value of an entry that is no map of options. Nil where it is wrong, which is then reported.
     public func value<Value>(_ form: Form<Value>) -> Value? {
-        reader.value(of: member.value, named: Scalar.quote(key), form, orNull: false)
+        reader.value(of: member.value, named: name, form, orNull: false)
     }
 
     /// The key in another form. Nil where it is wrong, which is then reported.

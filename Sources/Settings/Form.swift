@@ -24,6 +24,9 @@ public struct Form<Value> {
         self.read = { read($0.text) }
         self.show = { Scalar.quote(concealing($0)) }
     }
+
+    /// What `text`, a part of a value, is in this form; nil where it is not accepted.
+    public func value(of text: String) -> Value? { read(Scalar(text: text, isPlain: true)) }
 }
 
 extension Form where Value: FixedWidthInteger {

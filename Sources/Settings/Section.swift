@@ -144,6 +144,24 @@ public final class Section {
         }
     }
 
+    /// The elements of the list below `key`, which has one at least: each a value, or a map of options of its own.
+    ///
+    /// - Parameter accepted: completes "accepted is …" where no such list stands there.
+    /// - Returns: nil where the option is not given or wrong.
+    public func items(_ key: String, accepted: String) -> [Entry]? {
+        guard let member = member(key) else { return nil }
+        guard case .list(let elements) = member.value.content, !elements.isEmpty else {
+            reader.report(member.value, "\(name(key)) is \(reader.summary(member.value))", accepted: accepted)
+            return nil
+        }
+        return elements.map { element in
+            let item = Element.Member(key: key, line: element.line, value: element)
+            return Entry(item, name: "one of \(name(key))", reader: reader, pattern: (pattern.map { $0 + "." } ?? pathPrefix) + key + ".*") {
+                self.sections.append((key, $0))
+            }
+        }
+    }
+
     /// What stands below `key`, whatever it is; nil where it is not given.
     public func tree(_ key: String) -> Tree? { member(key).map { Tree($0.value) } }
 

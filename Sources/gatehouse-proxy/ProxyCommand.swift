@@ -56,7 +56,7 @@ extension ProxyConfiguration {
             "workers: \(workers)",
             "asks \(policySockets.joined(separator: ", "))",
         ]
-        for route in routes { lines.append("\(route.prefix) -> \(route.upstream.url)") }
+        for route in routes { lines.append("\(route.prefix) -> \(route.upstream.summary)") }
         return lines.joined(separator: "\n")
     }
 }

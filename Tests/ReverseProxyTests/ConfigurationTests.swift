@@ -20,7 +20,7 @@ struct ConfigurationTests {
         #expect(configuration.policySockets == ["/run/gatehouse/policy.sock"])
         #expect(configuration.routes.map(\.prefix) == ["/api/projects", "/api/users", "/api/analytics"])
         #expect(
-            configuration.routes.map(\.upstream.url)
+            configuration.routes.map(\.upstream.name)
                 == ["http://localhost:3001", "http://localhost:3002", "http://localhost:3003"])
     }
 
@@ -44,7 +44,7 @@ struct ConfigurationTests {
         let line = try #require(deployed("proxy.yaml").split(separator: "\n").first { $0.contains("allow_encoded_slash") })
         let route = try #require(read("routes:\n \(line.drop { $0 != "/" })").routes.first)
         #expect(route.prefix == "/files")
-        #expect(route.upstream == Upstream(url: "http://localhost:3004", host: "localhost", port: 3004))
+        #expect(route.upstream == Upstream(Endpoint(url: "http://localhost:3004", host: "localhost", port: 3004)))
         #expect(route.allowsEncodedSlash)
     }
 
@@ -77,7 +77,7 @@ struct ConfigurationTests {
         (expected.host, expected.port, expected.workers) = ("::1", 1, 2)
         (expected.logFormat, expected.logLevel) = (.json, .error)
         expected.policyDeadlineMilliseconds = 3
-        expected.routes = [Route(prefix: "/a", upstream: Upstream(url: "http://a", host: "a", port: 80))]
+        expected.routes = [Route(prefix: "/a", upstream: Upstream(Endpoint(url: "http://a", host: "a", port: 80)))]
         expected.limits.requestLineBytes = 104
         expected.limits.headerBytes = 105
         expected.limits.headerCount = 6
@@ -128,8 +128,43 @@ struct ConfigurationTests {
     ])
     func `an upstream is a host and perhaps a port`(url: String, host: String, port: Int, authority: String) throws {
         let upstream = try #require(read("routes:\n  /a: \(url)").routes.first?.upstream)
-        #expect(upstream == Upstream(url: url, host: host, port: port))
-        #expect(String(decoding: upstream.authority, as: UTF8.self) == authority)
+        #expect(upstream == Upstream(Endpoint(url: url, host: host, port: port)))
+        #expect(String(decoding: upstream.endpoints[0].authority, as: UTF8.self) == authority)
+    }
+
+    @Test func `an upstream may be a Unix socket`() throws {
+        let upstream = try #require(read("routes:\n  /a: unix:/run/a.sock").routes.first?.upstream)
+        #expect(upstream == Upstream(Endpoint(url: "unix:/run/a.sock", place: .unix(path: "/run/a.sock"))))
+        #expect(String(decoding: upstream.endpoints[0].authority, as: UTF8.self) == "localhost")
+    }
+
+    @Test func `the example of an upstream with a name has every option and no mistake`() throws {
+        let lines = try deployed("proxy.yaml").replacing("\nupstreams: {}\n", with: "\n").split(separator: "\n", omittingEmptySubsequences: false)
+        let first = try #require(lines.firstIndex(of: "#upstreams:"))
+        let example = lines[first...].prefix { $0.hasPrefix("#") }.map { $0.dropFirst() }
+        let text = (lines[..<first] + example + lines[(first + example.count)...]).joined(separator: "\n")
+        let settings = SettingsReader(text: text, file: "proxy.yaml", environment: [:])
+        let configuration = try ProxyConfiguration.read(settings)
+        #expect(settings.absentEntryOptions.filter { $0.hasPrefix("upstreams.") } == [])
+        #expect(configuration.routes.map(\.prefix) == ["/api/projects", "/api/users", "/api/analytics"])
+    }
+
+    @Test(arguments: [
+        ("round-robin", Balancing.roundRobin), ("least-requests", .leastRequests), ("power-of-two", .powerOfTwo),
+        ("hash subject", .hash(.subject)), ("hash header X-Tenant", .hash(.header(Array("X-Tenant".utf8)))),
+    ])
+    func `routes share an upstream with a name`(text: String, balancing: Balancing) throws {
+        let configuration = try read("""
+            upstreams: { orders: { endpoints: ["http://a:1", { url: "http://b", weight: 3 }, "unix:/c"], balance: \(text) } }
+            routes: { /a: orders, /b: { upstream: orders }, /c: "http://a:1" }
+            """)
+        var second = Endpoint(url: "http://b", host: "b", port: 80)
+        second.weight = 3
+        let first = Endpoint(url: "http://a:1", host: "a", port: 1)
+        var orders = Upstream(name: "orders", endpoints: [first, second, Endpoint(url: "unix:/c", place: .unix(path: "/c"))])
+        orders.balancing = balancing
+        #expect(configuration.routes.map(\.upstream) == [orders, orders, Upstream(first)])
+        #expect(configuration.routedUpstreams == [orders, Upstream(first)])
     }
 
     @Test(arguments: try BadConfiguration.all())

@@ -41,7 +41,8 @@ class UpstreamConnection:
         self.received = bytearray()
         self.requests: list[Request] = []
         self._unread = b""
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.settimeout(20)
 
     def receive(self, count: int = 65536) -> bytes:
@@ -149,20 +150,27 @@ class ScriptedUpstream:
     """A listening socket and a thread a connection, each running `behaviour(connection)` and then closing it.
 
     `requests` are those read by `read_request`/`read_head`, in order; `received` the raw bytes of each connection;
-    `errors` what a behaviour raised. `behaviour` may be replaced between requests.
+    `errors` what a behaviour raised. `behaviour` may be replaced between requests. With `path` it listens on a Unix socket.
     """
 
-    def __init__(self, behaviour=None, port: int | None = None):
+    def __init__(self, behaviour=None, port: int | None = None, host: str = "127.0.0.1", path: str | None = None):
         self.behaviour = behaviour or answer()
         self.connections: list[UpstreamConnection] = []
         self.requests: list[Request] = []
         self.errors: list[BaseException] = []
         self._changed = threading.Condition()
+        self.host, self.path = host, path
         self.port = port or free_port()
         self._listen()
 
     def _listen(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", self.port), backlog=512)
+        if self.path:
+            self._listener = socket.socket(socket.AF_UNIX)
+            self._listener.bind(self.path)
+            self._listener.listen(512)
+        else:
+            family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+            self._listener = socket.create_server((self.host, self.port), family=family, backlog=512)
         self._thread = threading.Thread(target=self._accept, args=(self._listener,), daemon=True)
         self._thread.start()
 

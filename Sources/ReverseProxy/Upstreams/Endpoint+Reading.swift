@@ -1,11 +1,16 @@
 import Settings
 
-extension Upstream {
-    /// What the URL of an upstream may look like, for messages.
-    static let accepted = "http://host[:port], no https, no user, no path and no query"
+extension Endpoint {
+    /// What the URL of an endpoint may look like, for messages.
+    static let accepted = "http://host[:port], no https, no user, no path and no query, or unix:/path"
 
     /// Reads a URL of the ``accepted`` form; nil for anything else.
     init?(url: String) {
+        if url.hasPrefix("unix:") {
+            guard let path = Form<String>.socketPath.value(of: String(url.dropFirst(5))) else { return nil }
+            self.init(url: url, place: .unix(path: path))
+            return
+        }
         guard url.hasPrefix("http://") else { return nil }
         let authority = url.dropFirst(7)
         var host = authority
@@ -47,8 +52,8 @@ extension Upstream {
     private static func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
 }
 
-extension Form where Value == Upstream {
-    static var upstream: Form {
-        Form(accepted: Upstream.accepted, concealing: Form<String>.concealCredentials) { Upstream(url: $0) }
+extension Form where Value == Endpoint {
+    static var endpoint: Form {
+        Form(accepted: Endpoint.accepted, concealing: Form<String>.concealCredentials) { Endpoint(url: $0) }
     }
 }
