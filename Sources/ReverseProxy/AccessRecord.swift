@@ -58,6 +58,7 @@ final class AccessRecord {
 enum ProxyReason {
     case health, requestMalformed, routeUnknown, policyUnavailable
     case upstreamUnavailable, upstreamTimeout, upstreamMalformed, upstreamBrokeOff
+    case upstreamUnhealthy, upstreamOverloaded, circuitOpen
     case clientGone, clientTooSlow, drainOver
 
     var name: StaticString {
@@ -70,6 +71,9 @@ enum ProxyReason {
         case .upstreamTimeout: "upstream-timeout"
         case .upstreamMalformed: "upstream-malformed"
         case .upstreamBrokeOff: "upstream-broke-off"
+        case .upstreamUnhealthy: "upstream-unhealthy"
+        case .upstreamOverloaded: "upstream-overloaded"
+        case .circuitOpen: "circuit-open"
         case .clientGone: "client-gone"
         case .clientTooSlow: "client-too-slow"
         case .drainOver: "drain-over"

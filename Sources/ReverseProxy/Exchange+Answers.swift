@@ -54,8 +54,20 @@ extension Exchange {
         await answerUpstream(504, " did not answer in time.", .upstreamTimeout, client)
     }
 
+    /// Answers a request that no endpoint was asked about, since none should be.
+    func answerUpstreamClosed(
+        _ what: StaticString, _ reason: ProxyReason, retryAfterMilliseconds: Int64, _ client: ClientConnection
+    ) async -> AfterExchange {
+        await answerUpstream(503, what, reason, client) { fields in
+            fields.append("Retry-After: ")
+            fields.append(decimal: max(1, Int((retryAfterMilliseconds + 999) / 1000)))
+            fields.append("\r\n")
+        }
+    }
+
     private func answerUpstream(
-        _ status: UInt16, _ what: StaticString, _ reason: ProxyReason, _ client: ClientConnection
+        _ status: UInt16, _ what: StaticString, _ reason: ProxyReason, _ client: ClientConnection,
+        fields: (ByteBuffer) -> Void = { _ in }
     ) async -> AfterExchange {
         record.reason = reason
         upstreamOutput.clear()
@@ -65,7 +77,7 @@ extension Exchange {
             message.append(utf8: title)
             message.append(what)
         }
-        return await answer(status, client)
+        return await answer(status, client, fields: fields)
     }
 
     /// Answers a request that is not read on; its connection is closed.

@@ -2,19 +2,53 @@ import EventLoop
 import HTTPMessage
 
 extension Exchange {
-    /// Sends the request to an upstream and its answer to the client.
+    /// Sends the request to an upstream, where that may have one more, and its answer to the client.
     func forward(_ client: ClientConnection, through service: UpstreamService) async -> AfterExchange {
+        let now = worker.loop.nowMilliseconds
+        deadline = waits.total.map { now + $0 } ?? .max
+        retriesLeft = service.maximumRetries
+        service.noteRequest(now: now)
+        var outcome = UpstreamOutcome.unknown
+        guard service.isGuarded else { return await askEndpoints(client, of: service, &outcome) }
+        switch await service.enter(client, until: deadline) {
+        case .admitted(let admission):
+            let after = await askEndpoints(client, of: service, &outcome)
+            service.leave(admission, outcome, now: worker.loop.nowMilliseconds)
+            return after
+        case .circuitOpen(let milliseconds):
+            return await answerUpstreamClosed(" is unavailable.", .circuitOpen, retryAfterMilliseconds: milliseconds, client)
+        case .overloaded:
+            return await answerUpstreamClosed(" has too many requests.", .upstreamOverloaded, retryAfterMilliseconds: 1000, client)
+        case .clientGone:
+            record.reason = .clientGone
+            return .close
+        case .drainOver:
+            record.reason = .drainOver
+            return .close
+        }
+    }
+
+    /// Asks one endpoint after the other, as far as that is safe, until one has answered.
+    ///
+    /// - Parameter outcome: how it went with the last one.
+    private func askEndpoints(
+        _ client: ClientConnection, of service: UpstreamService, _ outcome: inout UpstreamOutcome
+    ) async -> AfterExchange {
         let key = service.hashKey(of: self)
         var tried = EndpointSet()
-        var mustBeNew = false
-        while let index = service.choose(excluding: tried, key: key) {
+        var (mustBeNew, mayRepeat) = (false, false)
+        while let index = service.choose(excluding: tried, mayRepeat: mayRepeat, key: key, now: worker.loop.nowMilliseconds) {
             let pool = service.pools[index]
             record.endpointIndex = index
             pool.requestCount += 1
             defer { pool.requestCount -= 1 }
             guard let upstream = await connection(from: pool, mustBeNew: mustBeNew, for: client) else {
+                outcome = .failed
+                service.status.note(.failed, at: index, now: worker.loop.nowMilliseconds)
+                guard !isOverdue else { return await answerUpstreamTimeout(client) }
                 // Nothing of the request has been sent, so another endpoint may have it, whatever it is.
                 tried.insert(index)
+                mayRepeat = false
                 continue
             }
             appendRequestHead(for: pool.authority, from: client)
@@ -22,23 +56,52 @@ extension Exchange {
             upstream.stream.waiter = client.waiter
             let relay = Relay(self, client, upstream)
             let end = await relay.run()
-            guard case .staleConnection = end else { return await conclude(end, relay, client, upstream, pool) }
+            outcome = end.outcome(response.status)
+            service.status.note(outcome, at: index, now: worker.loop.nowMilliseconds)
+            switch end {
+            case .staleConnection where isSafeToSendAgain: break
+            case .answerUnwanted: tried.insert(index)
+            case .upstreamFailed(.upstreamBrokeOff) where !relay.hasBegunResponse && !relay.hasSentResponse && takeRetry(): tried.insert(index)
+            default: return await conclude(end, relay, client, upstream, pool)
+            }
             upstream.stream.close()
             upstreamOutput.clear()
             upstreamInput.clear()
-            // Sent again only where that is safe: nobody knows whether the upstream has carried it out (RFC 9110 §9.2.2).
-            guard !head.hasBody, head.method.isIdempotent else {
-                return await answerUpstreamDown(.upstreamBrokeOff, client)
-            }
-            // Once: a request that its service dies of must not go through all the connections that there are.
-            mustBeNew = true
+            output.clear()
+            // A request that its service dies of must not go through all the connections that there are.
+            (mustBeNew, mayRepeat) = (true, true)
         }
-        return await answerUpstreamDown(.upstreamUnavailable, client)
+        outcome = .failed
+        return tried.isEmpty
+            ? await answerUpstreamClosed(" is unavailable.", .upstreamUnhealthy, retryAfterMilliseconds: 1000, client)
+            : await answerUpstreamDown(.upstreamUnavailable, client)
+    }
+
+    /// Whether the time for all of it is over.
+    private var isOverdue: Bool { worker.loop.nowMilliseconds >= deadline }
+
+    /// Whether it makes no difference if the upstream has carried it out already (RFC 9110 §9.2.2), and all of it is still here.
+    private var isSafeToSendAgain: Bool { !head.hasBody && head.method.isIdempotent && !isOverdue }
+
+    /// Whether it may be sent again to another endpoint, or anew to the same one; it counts as that.
+    private func takeRetry() -> Bool {
+        guard retriesLeft > 0, isSafeToSendAgain, !worker.isDrainOver, let index = record.routeIndex,
+            worker.routeUpstreams[index].takeRetry(now: worker.loop.nowMilliseconds)
+        else { return false }
+        retriesLeft -= 1
+        return true
+    }
+
+    /// Whether an answer with this status is dropped, and the request sent again instead.
+    func takeRetry(insteadOf status: UInt16) -> Bool {
+        guard retriesLeft > 0, let index = record.routeIndex, worker.routeUpstreams[index].retries(status) else { return false }
+        return takeRetry()
     }
 
     private func connection(from pool: UpstreamPool, mustBeNew: Bool, for client: ClientConnection) async -> UpstreamConnection? {
-        if !mustBeNew, let idle = pool.takeIdle(now: worker.loop.nowMilliseconds) { return idle }
-        return await pool.connect(on: client.waiter)
+        let now = worker.loop.nowMilliseconds
+        if !mustBeNew, let idle = pool.takeIdle(now: now) { return idle }
+        return await pool.connect(on: client.waiter, timeoutMilliseconds: min(waits.connect, deadline - now))
     }
 
     private func conclude(
@@ -52,7 +115,8 @@ extension Exchange {
         }
         switch end {
         case .complete: return relay.keepsClient ? .keepAlive : .linger
-        case .staleConnection: return .close
+        case .staleConnection: return await answerUpstreamDown(.upstreamBrokeOff, client)
+        case .answerUnwanted: return .close
         case .clientGone:
             record.reason = .clientGone
             return .close

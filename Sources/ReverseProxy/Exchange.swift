@@ -26,6 +26,13 @@ final class Exchange {
     var responseOperations = HeaderOperations()
     let record = AccessRecord()
 
+    // What holds while it is forwarded: see Exchange+Forwarding.swift.
+    var waits = WaitLimits()
+    /// When its response must be complete, in the loop's milliseconds.
+    var deadline = Int64.max
+    /// Times that it may still be sent again.
+    var retriesLeft = 0
+
     init(in worker: WorkerContext) { self.worker = worker }
 
     func run(for client: ClientConnection) async -> AfterExchange {
@@ -57,6 +64,7 @@ final class Exchange {
             return await answerNoRoute(client)
         }
         record.routeIndex = index
+        waits = worker.routeWaits[index]
         return await forward(client, through: worker.routeUpstreams[index])
     }
 

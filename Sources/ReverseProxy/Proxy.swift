@@ -74,7 +74,7 @@ public struct Proxy {
     private func setup() throws -> ProxySetup {
         ProxySetup(
             configuration: configuration,
-            upstreams: try configuration.routedUpstreams.map { try UpstreamStatus(resolving: $0) },
+            upstreams: try configuration.routedUpstreams.map { try UpstreamStatus(resolving: $0, logger: logger) },
             policyEndpoints: try configuration.policySockets.map { try PolicyClient.Endpoint(socketPath: $0) },
             logWriter: try logWriter(),
             logger: logger,

@@ -27,6 +27,8 @@ public struct ProxyConfiguration: Sendable, Equatable {
         public var upstreamConnect: Int64 = 2_000
         /// Until an upstream's response begins, and between two pieces of it.
         public var upstreamResponse: Int64 = 30_000
+        /// From the moment when a request has been allowed to the end of its response. Nil: as long as the others hold.
+        public var upstreamTotal: Int64?
         /// How long an unused connection to an upstream is kept.
         public var upstreamIdle: Int64 = 30_000
         /// From SIGTERM until what is still in flight is cut off.

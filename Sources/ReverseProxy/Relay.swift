@@ -13,6 +13,8 @@ final class Relay {
         case complete(mayReuseUpstream: Bool)
         /// A kept-alive connection that the upstream had closed already: nothing of a response came.
         case staleConnection
+        /// An answer that is dropped, since the request may be sent again: ``Exchange/takeRetry(insteadOf:)``.
+        case answerUnwanted
         case clientGone
         case clientTooSlow
         case requestMalformed(MessageRefusal)
@@ -97,8 +99,11 @@ final class Relay {
             do throws(MessageRefusal) {
                 if receiveResponse() { hasMoved = true }
                 if !hasBegunResponse {
-                    guard let hasHead = try readResponseHead() else { return .ended(.upstreamFailed(.upstreamMalformed)) }
-                    if hasHead { hasMoved = true }
+                    switch try readResponseHead() {
+                    case .moved: hasMoved = true
+                    case .nothingMoved: break
+                    case .ended(let end): return .ended(end)
+                    }
                 }
                 try moveResponse()
             } catch {
@@ -186,25 +191,28 @@ final class Relay {
         }
     }
 
-    /// Reads heads until the final one. False where it is not complete; nil where the upstream may not go on.
-    private func readResponseHead() throws(MessageRefusal) -> Bool? {
+    /// Reads heads until the final one. Nothing has moved where that is not complete.
+    private func readResponseHead() throws(MessageRefusal) -> Round {
         let exchange = self.exchange
         let input = exchange.upstreamInput
         while let byteCount = try responseScanner.findEnd(in: input.bytes, limits: exchange.worker.limits) {
             try exchange.response.parse(input.bytes, byteCount: byteCount, answering: exchange.head.method)
             responseScanner = HeadScanner()
             guard exchange.response.isInterim else {
+                if interimCount == 0, exchange.takeRetry(insteadOf: exchange.response.status) { return .ended(.answerUnwanted) }
                 beginResponse(exchange)
                 input.consume(byteCount)
-                return true
+                return .moved
             }
             interimCount += 1
             // Nobody asked for an upgrade, so nobody can switch protocols.
-            guard exchange.response.status != 101, interimCount <= Self.maximumInterimResponses else { return nil }
+            guard exchange.response.status != 101, interimCount <= Self.maximumInterimResponses else {
+                return .ended(.upstreamFailed(.upstreamMalformed))
+            }
             if exchange.head.minorVersion > 0 { exchange.appendInterimHead() }
             input.consume(byteCount)
         }
-        return false
+        return .nothingMoved
     }
 
     private func beginResponse(_ exchange: Exchange) {
@@ -265,14 +273,28 @@ final class Relay {
     // MARK: The deadline
 
     private func setDeadline() {
-        let timeouts = exchange.worker.configuration.timeouts
-        client.waiter.setDeadline(afterMilliseconds: awaitsUpstream ? timeouts.upstreamResponse : timeouts.body)
+        let (exchange, waits) = (self.exchange, self.exchange.waits)
+        let wait = awaitsUpstream ? (hasBegunResponse ? waits.idle : waits.firstByte) : exchange.worker.configuration.timeouts.body
+        client.waiter.setDeadline(afterMilliseconds: min(wait, exchange.deadline - exchange.worker.loop.nowMilliseconds))
     }
 
     /// Whose turn it is: says which timeout holds, and whose fault it is when it has passed.
     private var awaitsUpstream: Bool {
         if hasBegunResponse { return exchange.output.isEmpty }
         return requestBody.hasEnded || isRequestAbandoned || !exchange.upstreamOutput.isEmpty
+    }
+}
+
+extension Relay.End {
+    /// What it says of the upstream.
+    ///
+    /// - Parameter status: of the response, where there is one.
+    func outcome(_ status: UInt16) -> UpstreamOutcome {
+        switch self {
+        case .complete, .answerUnwanted: status >= 500 ? .serverError : .succeeded
+        case .upstreamFailed, .upstreamTimeout: .failed
+        case .staleConnection, .clientGone, .clientTooSlow, .requestMalformed, .drainOver: .unknown
+        }
     }
 }
 

@@ -18,8 +18,13 @@ extension Route {
             }
             var allowsEncodedSlash = false
             options.read("allow_encoded_slash", .boolean, into: &allowsEncodedSlash)
-            guard let upstream = options.require("upstream", .upstream(of: upstreams)), let prefix else { return nil }
-            return Route(prefix: prefix, upstream: upstream, allowsEncodedSlash: allowsEncodedSlash)
+            let upstream = options.require("upstream", .upstream(of: upstreams))
+            var timeouts = UpstreamTimeouts()
+            timeouts.read(options.section("timeouts"))
+            guard let upstream, let prefix else { return nil }
+            var route = Route(prefix: prefix, upstream: upstream, allowsEncodedSlash: allowsEncodedSlash)
+            route.timeouts = timeouts
+            return route
         }
     }
 }

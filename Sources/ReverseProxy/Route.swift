@@ -5,6 +5,8 @@ public struct Route: Sendable, Equatable {
     public var upstream: Upstream
     /// Whether `%2f` may stand in a path of this route, as part of its segment. Elsewhere it is refused.
     public var allowsEncodedSlash = false
+    /// Before the upstream's own.
+    public var timeouts = UpstreamTimeouts()
 
     public init(prefix: String, upstream: Upstream, allowsEncodedSlash: Bool = false) {
         self.prefix = prefix

@@ -6,8 +6,15 @@ final class UpstreamConnection {
     /// Whether it has served an exchange before: the upstream may then have closed it just now, unseen.
     fileprivate(set) var isReused = false
     fileprivate var idleSinceMilliseconds: Int64 = 0
+    fileprivate let address: SocketAddress
+    /// Of the addresses among which its own was known to be the last time.
+    fileprivate var addressVersion: Int
 
-    init(_ stream: any ByteStream) { self.stream = stream }
+    init(_ stream: any ByteStream, to address: SocketAddress, addressVersion: Int) {
+        self.stream = stream
+        self.address = address
+        self.addressVersion = addressVersion
+    }
 }
 
 /// A worker's kept-alive connections to one endpoint of an upstream, the last used first.
@@ -18,7 +25,6 @@ final class UpstreamPool {
     /// How many of the worker's requests are with it, those that are still connecting included.
     var requestCount = 0
     private let status: EndpointStatus
-    private let connectTimeoutMilliseconds: Int64
     private let idleTimeoutMilliseconds: Int64
     private let maximumIdle: Int
     private var idle: [UpstreamConnection] = []
@@ -27,7 +33,6 @@ final class UpstreamPool {
         self.status = status
         endpoint = status.endpoint
         authority = status.endpoint.authority
-        connectTimeoutMilliseconds = configuration.timeouts.upstreamConnect
         idleTimeoutMilliseconds = configuration.timeouts.upstreamIdle
         maximumIdle = configuration.upstreamIdleConnections
     }
@@ -37,7 +42,7 @@ final class UpstreamPool {
         while let connection = idle.popLast() {
             // Readable while idle: the upstream has closed it, or sent what nobody asked for. Either way it is of no use.
             let isFresh = now - connection.idleSinceMilliseconds < idleTimeoutMilliseconds
-            if isFresh, connection.stream.isOpen, !connection.stream.isReadable { return connection }
+            if isFresh, connection.stream.isOpen, !connection.stream.isReadable, leadsThere(connection) { return connection }
             connection.stream.close()
         }
         return nil
@@ -47,14 +52,25 @@ final class UpstreamPool {
     var idleCount: Int { idle.count }
 
     /// A new connection. Parks on `waiter`.
-    func connect(on waiter: Waiter) async -> UpstreamConnection? {
-        await status.connect(on: waiter, timeoutMilliseconds: connectTimeoutMilliseconds).map { UpstreamConnection($0.stream) }
+    func connect(on waiter: Waiter, timeoutMilliseconds: Int64) async -> UpstreamConnection? {
+        let version = status.addressVersion
+        guard let (stream, address) = await status.connect(on: waiter, timeoutMilliseconds: timeoutMilliseconds) else { return nil }
+        return UpstreamConnection(stream, to: address, addressVersion: version)
+    }
+
+    /// Whether the endpoint still is where the connection leads: kept alive, it would else never notice that its service has moved.
+    private func leadsThere(_ connection: UpstreamConnection) -> Bool {
+        let version = status.addressVersion
+        if connection.addressVersion == version { return true }
+        guard status.addresses.contains(connection.address) else { return false }
+        connection.addressVersion = version
+        return true
     }
 
     /// Takes back a connection whose last exchange ended in good order.
     func giveBack(_ connection: UpstreamConnection, now: Int64) {
         connection.stream.waiter = nil
-        guard idle.count < maximumIdle, !connection.stream.isReadable else { return connection.stream.close() }
+        guard idle.count < maximumIdle, !connection.stream.isReadable, leadsThere(connection) else { return connection.stream.close() }
         connection.isReused = true
         connection.idleSinceMilliseconds = now
         idle.append(connection)
@@ -63,7 +79,7 @@ final class UpstreamPool {
     /// Closes what has been idle too long, or has been closed by the upstream.
     func sweep(now: Int64) {
         idle.removeAll { connection in
-            let isStale = connection.stream.isReadable
+            let isStale = connection.stream.isReadable || !leadsThere(connection)
                 || now - connection.idleSinceMilliseconds >= idleTimeoutMilliseconds
             if isStale { connection.stream.close() }
             return isStale

@@ -39,6 +39,8 @@ final class WorkerContext {
     let upstreams: [UpstreamService]
     /// The upstream of each route, at the route's index.
     let routeUpstreams: [UpstreamService]
+    /// How long the requests of each route may wait, at the route's index.
+    let routeWaits: [WaitLimits]
     let accessLog: AccessLog
     let date: HTTPDate
     let policyOutage: PolicyOutage
@@ -69,6 +71,8 @@ final class WorkerContext {
         let upstreams = setup.upstreams.map { UpstreamService($0, configuration: setup.configuration) }
         self.upstreams = upstreams
         routeUpstreams = configuration.routes.compactMap { route in upstreams.first { $0.upstream.name == route.upstream.name } }
+        let timeouts = configuration.timeouts
+        routeWaits = configuration.routes.map { WaitLimits($0, timeouts) }
         accessLog = AccessLog(setup.logWriter, format: configuration.logFormat, loop: loop)
         date = HTTPDate(loop: loop)
         policyOutage = PolicyOutage(loop: loop, logger: setup.logger)

@@ -1,6 +1,5 @@
 """Upstreams of several endpoints: which has a request, and what becomes of it when that one takes no connection."""
 
-import collections
 import contextlib
 import os
 import shutil
@@ -9,27 +8,8 @@ import threading
 
 import pytest
 
+from balanced import answers, balanced
 from harness import Gateway, ScriptedUpstream, answer, respond, token, until
-
-
-@contextlib.contextmanager
-def balanced(options="", endpoints=2, weights=None, **keywords):
-    """A gateway of one worker before `endpoints` scripted upstreams, each of which answers with its place."""
-    with contextlib.ExitStack() as stack:
-        upstreams = [stack.enter_context(ScriptedUpstream(answer(200, b"%d" % place))) for place in range(endpoints)]
-        urls = ", ".join(f'{{ url: "{upstream.url}", weight: {weight} }}'
-                         for upstream, weight in zip(upstreams, weights or [1] * endpoints))
-        settings = f"\nupstreams:\n  orders:\n    endpoints: [{urls}]\n{options}"
-        running = stack.enter_context(
-            Gateway({"/api/projects": "orders"}, proxy_yaml=settings + keywords.pop("proxy_yaml", ""), workers=keywords.pop("workers", 1),
-                    env={"RATE_LIMIT": "1000000", "LOG_FORMAT": "json"}, **keywords))
-        yield running, upstreams
-
-
-def answers(gateway, count, user="ada", **keywords):
-    """How many of `count` requests each endpoint answered."""
-    bearer = token(user)
-    return collections.Counter(int(gateway.get(token=bearer, **keywords).body) for _ in range(count))
 
 
 def test_requests_go_in_turn_and_by_weight():

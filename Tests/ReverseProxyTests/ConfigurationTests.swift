@@ -68,6 +68,7 @@ struct ConfigurationTests {
               upstream_connect_milliseconds: 12
               upstream_response_milliseconds: 13
               upstream_idle_milliseconds: 14
+              upstream_total_milliseconds: 18
               drain_milliseconds: 15
               linger_milliseconds: 16
             upstream_idle_connections: 17
@@ -85,6 +86,7 @@ struct ConfigurationTests {
         expected.limits.connections = 8
         (expected.timeouts.head, expected.timeouts.body, expected.timeouts.idle) = (9, 10, 11)
         (expected.timeouts.upstreamConnect, expected.timeouts.upstreamResponse, expected.timeouts.upstreamIdle) = (12, 13, 14)
+        expected.timeouts.upstreamTotal = 18
         (expected.timeouts.drain, expected.timeouts.linger) = (15, 16)
         expected.upstreamIdleConnections = 17
         #expect(configuration == expected)
@@ -147,6 +149,62 @@ struct ConfigurationTests {
         let configuration = try ProxyConfiguration.read(settings)
         #expect(settings.absentEntryOptions.filter { $0.hasPrefix("upstreams.") } == [])
         #expect(configuration.routes.map(\.prefix) == ["/api/projects", "/api/users", "/api/analytics"])
+    }
+
+    @Test func `an upstream sets every option`() throws {
+        let upstream = try #require(read("""
+            upstreams:
+              orders:
+                endpoints: ["http://a"]
+                retries: { maximum: 1, statuses: [502, 503], budget_percent: 2, budget_minimum: 3 }
+                ejection: { consecutive_failures: 4, count_server_errors: true, first_milliseconds: 5, maximum_milliseconds: 6, maximum_percent: 7 }
+                health_check: { path: /h?a=b, interval_milliseconds: 10, timeout_milliseconds: 11, healthy_after: 12, unhealthy_after: 13 }
+                slow_start_milliseconds: 14
+                circuit_breaker:
+                  consecutive_failures: 15
+                  error_percent: 16
+                  minimum_requests: 17
+                  window_milliseconds: 18
+                  count_server_errors: true
+                  open_milliseconds: 19
+                maximum_requests: 20
+                queue: { length: 21, timeout_milliseconds: 22 }
+                timeouts: { connect_milliseconds: 23, first_byte_milliseconds: 24, idle_milliseconds: 25, total_milliseconds: 26 }
+                resolve_milliseconds: 27
+            routes: { /a: orders }
+            """).routes.first?.upstream)
+        var expected = Upstream(name: "orders", endpoints: [Endpoint(url: "http://a", host: "a", port: 80)])
+        (expected.retries.maximum, expected.retries.statuses) = (1, [502, 503])
+        (expected.retries.budgetPercent, expected.retries.budgetMinimum) = (2, 3)
+        var ejection = EjectionRules(consecutiveFailures: 4)
+        (ejection.countsServerErrors, ejection.firstMilliseconds, ejection.maximumMilliseconds, ejection.maximumPercent) = (true, 5, 6, 7)
+        expected.ejection = ejection
+        var check = HealthCheckRules(path: "/h?a=b")
+        (check.intervalMilliseconds, check.timeoutMilliseconds, check.healthyAfter, check.unhealthyAfter) = (10, 11, 12, 13)
+        expected.healthCheck = check
+        expected.slowStartMilliseconds = 14
+        var breaker = CircuitBreakerRules()
+        (breaker.consecutiveFailures, breaker.errorPercent, breaker.minimumRequests) = (15, 16, 17)
+        (breaker.windowMilliseconds, breaker.countsServerErrors, breaker.openMilliseconds) = (18, true, 19)
+        expected.circuitBreaker = breaker
+        var limit = RequestLimit(maximum: 20)
+        (limit.queueLength, limit.queueMilliseconds) = (21, 22)
+        expected.limit = limit
+        (expected.timeouts.connect, expected.timeouts.firstByte) = (23, 24)
+        (expected.timeouts.idle, expected.timeouts.total) = (25, 26)
+        expected.resolveMilliseconds = 27
+        #expect(upstream == expected)
+    }
+
+    @Test func `a route's timeouts go before its upstream's, and those before everybody's`() throws {
+        let configuration = try read("""
+            upstreams: { orders: { endpoints: ["http://a"], timeouts: { first_byte_milliseconds: 2, idle_milliseconds: 3 } } }
+            routes:
+              /a: { upstream: orders, timeouts: { idle_milliseconds: 4, total_milliseconds: 5 } }
+            timeouts: { upstream_connect_milliseconds: 1, upstream_response_milliseconds: 6, upstream_total_milliseconds: 7 }
+            """)
+        let waits = WaitLimits(try #require(configuration.routes.first), configuration.timeouts)
+        #expect((waits.connect, waits.firstByte, waits.idle, waits.total) == (1, 2, 4, 5))
     }
 
     @Test(arguments: [

@@ -3,19 +3,43 @@ import Synchronization
 
 /// What all workers share of one endpoint.
 final class EndpointStatus: Sendable {
+    /// An endpoint that is back begins with this part of its weight.
+    private static let leastPartOfStart: Int64 = 10
+    /// The finest part of a weight.
+    private static let weightParts = 100
+
     let endpoint: Endpoint
+    private let slowStartMilliseconds: Int64
     private let known: Mutex<[SocketAddress]>
     /// Goes up when the addresses change.
     private let version = Atomic(0)
+    private let isWell = Atomic(true)
+    private let wellSince = Atomic(Int64.min)
+    private let outUntil = Atomic(Int64.min)
+    private let failed = Atomic(false)
 
-    init(_ endpoint: Endpoint, addresses: [SocketAddress]) {
+    init(_ endpoint: Endpoint, addresses: [SocketAddress], slowStartMilliseconds: Int64) {
         self.endpoint = endpoint
+        self.slowStartMilliseconds = slowStartMilliseconds
         known = Mutex(addresses)
     }
 
-    /// Where it is, in the order in which to try.
+    // MARK: Where it is
+
+    /// In the order in which to try them.
     var addresses: [SocketAddress] { known.withLock { $0 } }
     var addressVersion: Int { version.load(ordering: .relaxed) }
+
+    /// - Returns: whether they are others than before.
+    func replaceAddresses(_ addresses: [SocketAddress]) -> Bool {
+        known.withLock { known in
+            // A name server may turn the list with each answer.
+            guard !(addresses.count == known.count && addresses.allSatisfy(known.contains)) else { return false }
+            known = addresses
+            version.add(1, ordering: .relaxed)
+            return true
+        }
+    }
 
     /// A new connection, to the first address that takes one. Parks on `waiter`. The one place where connections to upstreams are made.
     func connect(on waiter: Waiter, timeoutMilliseconds: Int64) async -> (stream: any ByteStream, address: SocketAddress)? {
@@ -25,6 +49,38 @@ final class EndpointStatus: Sendable {
             }
         }
         return nil
+    }
+
+    // MARK: How it is
+
+    /// What the health checks say.
+    var isHealthy: Bool { isWell.load(ordering: .relaxed) }
+    /// On the loops' clock; in the past, or `Int64.min`, where it is not ejected.
+    var ejectedUntil: Int64 { outUntil.load(ordering: .relaxed) }
+
+    func setHealthy(_ isHealthy: Bool, now: Int64) {
+        if isHealthy { wellSince.store(now, ordering: .relaxed) }
+        isWell.store(isHealthy, ordering: .relaxed)
+    }
+
+    /// Whether the last request there failed, as far as ejection cares.
+    var hasFailed: Bool {
+        get { failed.load(ordering: .relaxed) }
+        set { failed.store(newValue, ordering: .relaxed) }
+    }
+
+    func eject(until: Int64) { outUntil.store(until, ordering: .relaxed) }
+
+    /// Its part of the requests now: 0 where it is to have none, and less than its weight says where it has come back just now.
+    func weight(now: Int64) -> Int {
+        let ejectedUntil = ejectedUntil
+        guard isHealthy, ejectedUntil <= now else { return 0 }
+        let whole = endpoint.weight * Self.weightParts
+        guard slowStartMilliseconds > 0 else { return whole }
+        let backSince = max(wellSince.load(ordering: .relaxed), ejectedUntil)
+        guard backSince > now - slowStartMilliseconds else { return whole }
+        let part = max((now - backSince) * 100 / slowStartMilliseconds, Self.leastPartOfStart)
+        return max(whole * Int(part) / 100, 1)
     }
 }
 

@@ -14,10 +14,6 @@ extension Upstream {
         } ?? []
     }
 
-    private mutating func readOptions(_ options: Section) {
-        options.read("balance", .balancing, into: &balancing)
-    }
-
     private static func readEndpoints(_ options: Section) -> [Endpoint]? {
         let accepted = "a list of 1 to \(maximumEndpoints) endpoints, each \(Endpoint.accepted), or a map with url and weight"
         guard let items = options.items("endpoints", accepted: accepted) else {
@@ -51,7 +47,7 @@ extension Upstream {
 }
 
 extension Form where Value == Balancing {
-    fileprivate static var balancing: Form {
+    static var balancing: Form {
         Form(accepted: "round-robin | least-requests | power-of-two | hash subject | hash header NAME") { text in
             switch text {
             case "round-robin": .roundRobin

@@ -5,6 +5,16 @@ public struct Upstream: Sendable, Equatable {
     /// One at least, and no more than ``maximumEndpoints``.
     public var endpoints: [Endpoint]
     public var balancing = Balancing.roundRobin
+    public var retries = Retries()
+    public var ejection: EjectionRules?
+    public var healthCheck: HealthCheckRules?
+    /// How long an endpoint that is back takes until it has its whole part of the requests again.
+    public var slowStartMilliseconds: Int64 = 0
+    public var circuitBreaker: CircuitBreakerRules?
+    public var limit: RequestLimit?
+    public var timeouts = UpstreamTimeouts()
+    /// How often a host name is looked up again.
+    public var resolveMilliseconds: Int64 = 30_000
 
     /// How many endpoints an upstream may have: ``EndpointSet`` has a bit for each.
     public static let maximumEndpoints = 64

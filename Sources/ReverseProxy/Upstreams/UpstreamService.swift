@@ -1,34 +1,57 @@
 import Bytes
+import EventLoop
 import HTTPMessage
 
-/// An upstream as one worker sees it: the connections to its endpoints, and whose turn it is.
+/// An upstream as one worker sees it: the connections to its endpoints, whose turn it is, and who waits for theirs.
 final class UpstreamService {
     let upstream: Upstream
+    let status: UpstreamStatus
     /// One for each endpoint, at its place.
     let pools: [UpstreamPool]
+    /// Times that one request may be sent again.
+    let maximumRetries: Int
+    /// Whether a request may be refused, or made to wait, before an endpoint is chosen.
+    let isGuarded: Bool
     private let hashKey: Balancing.HashKey?
+    private let mayLeaveOut: Bool
     private var balancer: Balancer
     private var candidates: [Balancer.Candidate]
+    private var budget: RetryBudget
+    private var line: WaitingLine?
 
     init(_ status: UpstreamStatus, configuration: ProxyConfiguration) {
-        upstream = status.upstream
+        let upstream = status.upstream
+        self.upstream = upstream
+        self.status = status
         pools = status.endpoints.map { UpstreamPool($0, configuration: configuration) }
-        hashKey = if case .hash(let key) = status.upstream.balancing { key } else { nil }
-        balancer = Balancer(status.upstream)
+        maximumRetries = upstream.retries.maximum
+        isGuarded = upstream.limit != nil || upstream.circuitBreaker != nil
+        hashKey = if case .hash(let key) = upstream.balancing { key } else { nil }
+        mayLeaveOut = pools.count > 1 || upstream.healthCheck != nil || upstream.ejection != nil
+        balancer = Balancer(upstream)
         candidates = pools.map { _ in Balancer.Candidate(weight: 0) }
+        budget = RetryBudget(upstream.retries, workerCount: configuration.workers)
     }
+
+    // MARK: Whose turn it is
 
     /// The endpoint for a request, or for its next try.
     ///
     /// - Parameters:
     ///   - tried: those that this request has tried in vain.
+    ///   - mayRepeat: whether one of those has it again where there is no other.
     ///   - key: what the request is known by, where ``Balancing`` asks for that.
     /// - Returns: nil where there is none left.
-    func choose(excluding tried: EndpointSet, key: UInt64?) -> Int? {
-        guard pools.count > 1 else { return tried.isEmpty ? 0 : nil }
-        for (index, pool) in pools.enumerated() {
-            candidates[index].weight = tried.contains(index) ? 0 : pool.endpoint.weight
-            candidates[index].requests = pool.requestCount
+    func choose(excluding tried: EndpointSet, mayRepeat: Bool, key: UInt64?, now: Int64) -> Int? {
+        guard mayLeaveOut else { return tried.isEmpty || mayRepeat ? 0 : nil }
+        if let index = choose(excluding: tried, key: key, now: now) { return index }
+        return mayRepeat ? choose(excluding: EndpointSet(), key: key, now: now) : nil
+    }
+
+    private func choose(excluding tried: EndpointSet, key: UInt64?, now: Int64) -> Int? {
+        for (index, endpoint) in status.endpoints.enumerated() {
+            candidates[index].weight = tried.contains(index) ? 0 : endpoint.weight(now: now)
+            candidates[index].requests = pools[index].requestCount
         }
         return balancer.choose(among: candidates, key: key)
     }
@@ -50,6 +73,84 @@ final class UpstreamService {
             return nil
         }
     }
+
+    // MARK: What may be sent again
+
+    /// A request begins, that may be sent again.
+    func noteRequest(now: Int64) {
+        if maximumRetries > 0 { budget.noteRequest(now: now) }
+    }
+
+    /// Whether the budget lets one be sent again; it counts as that.
+    func takeRetry(now: Int64) -> Bool { budget.take(now: now) }
+
+    /// Whether an answer with this status may count as none.
+    func retries(_ status: UInt16) -> Bool { upstream.retries.statuses.contains(status) }
+
+    // MARK: Whether a request goes there at all
+
+    /// What a request has that goes there. Give it back with ``leave(_:_:now:)``.
+    struct Admission {
+        fileprivate let breakerPass: CircuitBreaker.Pass?
+    }
+
+    enum Entrance {
+        case admitted(Admission)
+        /// The circuit is open, or probes: worth trying again after so many milliseconds.
+        case circuitOpen(retryAfterMilliseconds: Int64)
+        /// The line is full, or hasn't moved in time.
+        case overloaded
+        /// There is nobody to go for any more.
+        case clientGone
+        case drainOver
+    }
+
+    /// Takes part in the line before the upstream.
+    ///
+    /// - Parameter call: has this worker call ``callNext(now:)``; called from any thread.
+    func join(calling call: @escaping @Sendable () -> Void) {
+        guard let limit = upstream.limit else { return }
+        line = WaitingLine(worker: status.join(calling: call), milliseconds: limit.queueMilliseconds)
+    }
+
+    /// Asks the breaker and waits in line, no longer than until `deadline`.
+    func enter(_ client: ClientConnection, until deadline: Int64) async -> Entrance {
+        let loop = client.worker.loop
+        // First of all: while it is open, nobody waits in line.
+        if let wait = status.breakerRefusal(now: loop.nowMilliseconds) { return .circuitOpen(retryAfterMilliseconds: wait) }
+        if let line {
+            switch status.enterLine(from: line.worker) {
+            case nil, .goes?: break
+            case .full?: return .overloaded
+            case .waits?:
+                if let refusal = await line.wait(client, until: deadline, in: status) { return refusal }
+            }
+        }
+        switch status.passBreaker(now: loop.nowMilliseconds) {
+        case nil: return .admitted(Admission(breakerPass: nil))
+        case .admitted(let pass)?: return .admitted(Admission(breakerPass: pass))
+        case .refused(let wait)?:
+            leaveLine()
+            return .circuitOpen(retryAfterMilliseconds: wait)
+        }
+    }
+
+    func leave(_ admission: Admission, _ outcome: UpstreamOutcome, now: Int64) {
+        if let pass = admission.breakerPass { status.breakerEnded(pass, outcome, now: now) }
+        leaveLine()
+    }
+
+    /// It is the turn of the first that waits here.
+    func callNext() {
+        // Who has given up since passes their turn on.
+        if let line, !line.callNext() { leaveLine() }
+    }
+
+    private func leaveLine() {
+        if let line, status.leaveLine(line.worker) { callNext() }
+    }
+
+    // MARK: Its connections
 
     func sweep(now: Int64) {
         for pool in pools { pool.sweep(now: now) }
