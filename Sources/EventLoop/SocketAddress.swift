@@ -78,5 +78,11 @@ public struct SocketAddress: Sendable, Equatable, CustomStringConvertible {
 public struct ResolutionError: Error, CustomStringConvertible {
     public let host: String
     public let reason: String
+
+    public init(host: String, reason: String) {
+        self.host = host
+        self.reason = reason
+    }
+
     public var description: String { "cannot resolve \(host): \(reason)" }
 }

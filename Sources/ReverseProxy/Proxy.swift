@@ -28,6 +28,7 @@ public struct Proxy {
         for worker in workers {
             Task(executorPreference: worker.loop) { await worker.run() }
         }
+        let (keeper, keeperThread) = try keep(setup.upstreams)
         StartLines.write(configuration, port: port, to: setup.logWriter)
         ServiceManager.notifyReady()
         _ = signals.wait()
@@ -37,8 +38,19 @@ public struct Proxy {
             Task(executorPreference: worker.loop) { await worker.drain() }
         }
         for thread in threads { thread.join() }
+        if let keeper, let keeperThread {
+            Task(executorPreference: keeper.loop) { await keeper.stop() }
+            keeperThread.join()
+        }
         setup.logWriter.finish()
         logThread.join()
+    }
+
+    private func keep(_ upstreams: [UpstreamStatus]) throws -> (UpstreamKeeper?, SystemThread?) {
+        guard let keeper = UpstreamKeeper(upstreams, loop: try EventLoop(), logger: logger) else { return (nil, nil) }
+        let thread = try SystemThread(name: "upstreams") { keeper.loop.run() }
+        Task(executorPreference: keeper.loop) { await keeper.run() }
+        return (keeper, thread)
     }
 
     /// The workers alone hold the listener, so that the port closes as soon as all have let go of it.
