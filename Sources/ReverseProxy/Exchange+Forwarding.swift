@@ -46,6 +46,10 @@ extension Exchange {
                 outcome = .failed
                 service.status.note(.failed, at: index, now: worker.loop.nowMilliseconds)
                 guard !isOverdue else { return await answerUpstreamTimeout(client) }
+                guard !client.stream.isBroken else {
+                    record.reason = .clientGone
+                    return .close
+                }
                 // Nothing of the request has been sent, so another endpoint may have it, whatever it is.
                 tried.insert(index)
                 mayRepeat = false
@@ -71,7 +75,6 @@ extension Exchange {
             // A request that its service dies of must not go through all the connections that there are.
             (mustBeNew, mayRepeat) = (true, true)
         }
-        outcome = .failed
         return tried.isEmpty
             ? await answerUpstreamClosed(" is unavailable.", .upstreamUnhealthy, retryAfterMilliseconds: 1000, client)
             : await answerUpstreamDown(.upstreamUnavailable, client)

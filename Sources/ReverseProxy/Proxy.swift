@@ -28,7 +28,9 @@ public struct Proxy {
         for worker in workers {
             Task(executorPreference: worker.loop) { await worker.run() }
         }
-        let (keeper, keeperThread) = try keep(setup.upstreams)
+        let keeper = UpstreamKeeper(setup.upstreams, loop: try EventLoop(), logger: logger)
+        let keeperThread = try SystemThread(name: "upstreams") { keeper.loop.run() }
+        Task(executorPreference: keeper.loop) { await keeper.run() }
         StartLines.write(configuration, port: port, to: setup.logWriter)
         ServiceManager.notifyReady()
         _ = signals.wait()
@@ -38,19 +40,10 @@ public struct Proxy {
             Task(executorPreference: worker.loop) { await worker.drain() }
         }
         for thread in threads { thread.join() }
-        if let keeper, let keeperThread {
-            Task(executorPreference: keeper.loop) { await keeper.stop() }
-            keeperThread.join()
-        }
+        Task(executorPreference: keeper.loop) { await keeper.stop() }
+        keeperThread.join()
         setup.logWriter.finish()
         logThread.join()
-    }
-
-    private func keep(_ upstreams: [UpstreamStatus]) throws -> (UpstreamKeeper?, SystemThread?) {
-        guard let keeper = UpstreamKeeper(upstreams, loop: try EventLoop(), logger: logger) else { return (nil, nil) }
-        let thread = try SystemThread(name: "upstreams") { keeper.loop.run() }
-        Task(executorPreference: keeper.loop) { await keeper.run() }
-        return (keeper, thread)
     }
 
     /// The workers alone hold the listener, so that the port closes as soon as all have let go of it.
@@ -86,7 +79,7 @@ public struct Proxy {
     private func setup() throws -> ProxySetup {
         ProxySetup(
             configuration: configuration,
-            upstreams: try configuration.routedUpstreams.map { try UpstreamStatus(resolving: $0, logger: logger) },
+            upstreams: try UpstreamStatus.all(in: configuration, logger: logger),
             policyEndpoints: try configuration.policySockets.map { try PolicyClient.Endpoint(socketPath: $0) },
             logWriter: try logWriter(),
             logger: logger,

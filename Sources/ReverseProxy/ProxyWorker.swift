@@ -24,9 +24,6 @@ actor ProxyWorker {
         defer { loop.stop() }
         let context = WorkerContext(setup, loop: loop)
         self.context = context
-        for (index, upstream) in context.upstreams.enumerated() {
-            upstream.join { Task(executorPreference: self.loop) { await self.callNext(at: index) } }
-        }
         await withDiscardingTaskGroup { background in
             for index in 0..<context.policy.endpointCount {
                 background.addImmediateTask(executorPreference: loop) { await self.askDaemon(index, context) }
@@ -38,9 +35,6 @@ actor ProxyWorker {
             context.end()
         }
     }
-
-    /// It is the turn of the first request that waits here for this upstream.
-    private func callNext(at index: Int) { context?.upstreams[index].callNext() }
 
     private func askDaemon(_ index: Int, _ context: WorkerContext) async { await context.policy.maintain(index) }
     private func leaveDaemon(_ index: Int, _ context: WorkerContext) async { await context.policy.serveLeaving(index) }

@@ -68,7 +68,7 @@ final class WorkerContext {
         policyConfiguration.deadlineMilliseconds = configuration.policyDeadlineMilliseconds
         policy = PolicyClient(setup.policyEndpoints, configuration: policyConfiguration, loop: loop, logger: setup.logger)
         routes = RouteTable(configuration.routes)
-        let upstreams = setup.upstreams.map { UpstreamService($0, configuration: setup.configuration) }
+        let upstreams = setup.upstreams.map { UpstreamService($0, configuration: setup.configuration, loop: loop) }
         self.upstreams = upstreams
         routeUpstreams = configuration.routes.compactMap { route in upstreams.first { $0.upstream.name == route.upstream.name } }
         let timeouts = configuration.timeouts

@@ -39,11 +39,11 @@ private func until(_ condition: () -> Bool) async throws {
     #expect(condition())
 }
 
-private func keep(_ status: UpstreamStatus, by resolve: @escaping HostLookup.Resolver, while body: () async throws -> Void) async throws {
-    let keeper = try #require(UpstreamKeeper([status], loop: try EventLoop(), logger: silent, resolve: resolve))
+private func keep(_ status: UpstreamStatus, by resolve: @escaping HostLookup.Resolver, while body: (UpstreamKeeper) async throws -> Void) async throws {
+    let keeper = UpstreamKeeper([status], loop: try EventLoop(), logger: silent, resolve: resolve)
     let thread = try SystemThread(name: "keeper") { keeper.loop.run() }
     Task(executorPreference: keeper.loop) { await keeper.run() }
-    try await body()
+    try await body(keeper)
     Task(executorPreference: keeper.loop) { await keeper.stop() }
     thread.join()
 }
@@ -55,7 +55,7 @@ private func keep(_ status: UpstreamStatus, by resolve: @escaping HostLookup.Res
         names.say("a.test", [one, two])
         let status = status(of: [("a.test", [one])])
         let endpoint = status.endpoints[0]
-        try await keep(status, by: { (host, port) throws(ResolutionError) in try names.resolve(host, port) }) {
+        try await keep(status, by: { (host, port) throws(ResolutionError) in try names.resolve(host, port) }) { _ in
             try await until { endpoint.addresses == [one, two] }
             #expect(endpoint.addressVersion == 1)
             names.say("a.test", nil)
@@ -86,7 +86,7 @@ private func keep(_ status: UpstreamStatus, by resolve: @escaping HostLookup.Res
         try await keep(status, by: { (host, port) throws(ResolutionError) in
             while host == "stuck.test", isStuck.load(ordering: .relaxed) { usleep(1000) }
             return try names.resolve(host, port)
-        }) {
+        }) { _ in
             try await until { status.endpoints[1].addresses == [two] }
             #expect(status.endpoints[0].addresses == [one])
         }
@@ -94,9 +94,35 @@ private func keep(_ status: UpstreamStatus, by resolve: @escaping HostLookup.Res
         isStuck.store(false, ordering: .relaxed)
     }
 
-    @Test func `of addresses and sockets are nothing to keep`() throws {
-        let status = status(of: [("127.0.0.1", []), ("::1", [])])
-        #expect(UpstreamKeeper([status], loop: try EventLoop(), logger: silent) == nil)
+    @Test func `are looked up for those upstreams that there are after a reload`() async throws {
+        let (one, two) = (try address(1), try address(2))
+        let names = NameServer()
+        names.say("a.test", [one])
+        names.say("b.test", [two])
+        let (first, second) = (status(of: [("a.test", [one])]), status(of: [("b.test", [one]), ("127.0.0.1", [one])]))
+        try await keep(first, by: { (host, port) throws(ResolutionError) in try names.resolve(host, port) }) { keeper in
+            try await until { names.count("a.test") > 2 }
+            #expect(names.count("b.test") == 0)
+            await keeper.adopt([second])
+            try await until { second.endpoints[0].addresses == [two] }
+            let before = names.count("a.test")
+            let then = names.count("b.test")
+            try await until { names.count("b.test") > then + 5 }
+            #expect(names.count("a.test") <= before + 1)
+            #expect(names.count("127.0.0.1") == 0)
+        }
+    }
+
+    @Test func `stay known over a reload that changes nothing about them`() throws {
+        var configuration = ProxyConfiguration()
+        configuration.routes = [
+            Route(prefix: "/a", upstream: Upstream(Endpoint(url: "http://127.0.0.1:1", host: "127.0.0.1", port: 1))),
+            Route(prefix: "/b", upstream: Upstream(Endpoint(url: "http://127.0.0.1:2", host: "127.0.0.1", port: 2))),
+        ]
+        let before = try UpstreamStatus.all(in: configuration, logger: silent)
+        configuration.routes[1].upstream.slowStartMilliseconds = 7
+        let after = try UpstreamStatus.all(in: configuration, keeping: before, logger: silent)
+        #expect(after.count == 2 && after[0] === before[0] && after[1] !== before[1])
     }
 }
 

@@ -7,81 +7,92 @@ actor UpstreamKeeper {
     nonisolated let loop: EventLoop
     nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe loop.asUnownedSerialExecutor() }
 
-    private let upstreams: [UpstreamStatus]
+    /// Those that are kept.
+    private var upstreams: [UpstreamStatus]
     private let logger: Logger
-    private let resolve: HostLookup.Resolver
+    private let lookup: HostLookup
     private var isOver = false
 
     /// The longest wait for a name server.
     private static let lookupMilliseconds: Int64 = 10_000
 
-    /// - Returns: nil where there is nothing to keep.
-    init?(_ upstreams: [UpstreamStatus], loop: EventLoop, logger: Logger, resolve: @escaping HostLookup.Resolver = SocketAddress.resolve) {
-        let kept = upstreams.filter { $0.upstream.healthCheck != nil || $0.endpoints.contains { $0.endpoint.name != nil } }
-        guard !kept.isEmpty else { return nil }
-        self.upstreams = kept
+    init(_ upstreams: [UpstreamStatus], loop: EventLoop, logger: Logger, resolve: @escaping HostLookup.Resolver = SocketAddress.resolve) {
+        self.upstreams = upstreams
         self.loop = loop
         self.logger = logger
-        self.resolve = resolve
+        lookup = HostLookup(by: resolve)
     }
 
     /// Returns after ``stop()``.
     func run() async {
         defer { loop.stop() }
-        let lookup = HostLookup(by: resolve)
+        let waiter = Waiter(loop: loop)
+        var begun: [UpstreamStatus] = []
         await withDiscardingTaskGroup { tasks in
-            for status in upstreams {
-                for endpoint in status.endpoints {
-                    if let rules = status.upstream.healthCheck {
-                        tasks.addImmediateTask(executorPreference: loop) { await self.check(endpoint, of: status.upstream, by: rules) }
-                    }
-                    if let (host, port) = endpoint.endpoint.name {
-                        tasks.addImmediateTask(executorPreference: loop) {
-                            await self.locate(endpoint, at: host, port, of: status.upstream, by: lookup)
-                        }
-                    }
-                }
+            while !isOver {
+                for status in upstreams where !begun.contains(where: { $0 === status }) { begin(status, in: &tasks) }
+                begun = upstreams
+                await waiter.park()
             }
         }
+    }
+
+    /// Keeps these from now on, and no others.
+    func adopt(_ upstreams: [UpstreamStatus]) {
+        self.upstreams = upstreams
+        loop.wakeAll()
     }
 
     func stop() {
         isOver = true
-        loop.wakeAll()
+        adopt([])
     }
 
-    private func check(_ endpoint: EndpointStatus, of upstream: Upstream, by rules: HealthCheckRules) async {
+    private func keeps(_ status: UpstreamStatus) -> Bool { upstreams.contains { $0 === status } }
+
+    private func begin(_ status: UpstreamStatus, in tasks: inout DiscardingTaskGroup) {
+        for endpoint in status.endpoints {
+            if let rules = status.upstream.healthCheck {
+                tasks.addImmediateTask(executorPreference: loop) { await self.check(endpoint, of: status, by: rules) }
+            }
+            if let (host, port) = endpoint.endpoint.name {
+                tasks.addImmediateTask(executorPreference: loop) { await self.locate(endpoint, at: host, port, of: status) }
+            }
+        }
+    }
+
+    private func check(_ endpoint: EndpointStatus, of status: UpstreamStatus, by rules: HealthCheckRules) async {
         let waiter = Waiter(loop: loop)
         var record = HealthRecord(rules)
-        while !isOver {
-            let fault = await HealthProbe(endpoint: endpoint, rules: rules).run(on: waiter, unless: { self.isOver })
-            guard !isOver else { return }
+        while keeps(status) {
+            let fault = await HealthProbe(endpoint: endpoint, rules: rules).run(on: waiter, unless: { !self.keeps(status) })
+            guard keeps(status) else { return }
             if record.note(passed: fault == nil) {
                 endpoint.setHealthy(record.isHealthy, now: loop.nowMilliseconds)
-                let name = "upstream \(upstream.name): \(endpoint.endpoint.url)"
+                let name = "upstream \(status.upstream.name): \(endpoint.endpoint.url)"
                 if let fault { logger.warning("\(name) is unhealthy: \(fault)") } else { logger.notice("\(name) is healthy again") }
             }
-            await waiter.sleep(milliseconds: rules.intervalMilliseconds, unless: { self.isOver })
+            await waiter.sleep(milliseconds: rules.intervalMilliseconds, unless: { !self.keeps(status) })
         }
     }
 
     /// Where nobody can say where it is, it is where it was.
-    private func locate(_ endpoint: EndpointStatus, at host: String, _ port: Int, of upstream: Upstream, by lookup: HostLookup) async {
+    private func locate(_ endpoint: EndpointStatus, at host: String, _ port: Int, of status: UpstreamStatus) async {
         let waiter = Waiter(loop: loop)
         var isLost = false
-        while !isOver {
-            await waiter.sleep(milliseconds: upstream.resolveMilliseconds, unless: { self.isOver })
-            guard !isOver else { return }
+        while keeps(status) {
+            await waiter.sleep(milliseconds: status.upstream.resolveMilliseconds, unless: { !self.keeps(status) })
+            guard keeps(status) else { return }
             do throws(ResolutionError) {
                 let addresses = try await lookup.addresses(
-                    of: host, port: port, on: waiter, timeoutMilliseconds: Self.lookupMilliseconds, unless: { self.isOver })
+                    of: host, port: port, on: waiter, timeoutMilliseconds: Self.lookupMilliseconds, unless: { !self.keeps(status) })
                 guard !addresses.isEmpty else { throw ResolutionError(host: host, reason: "it has no address") }
                 isLost = false
                 if endpoint.replaceAddresses(addresses) {
-                    logger.notice("upstream \(upstream.name): \(host) is now at \(addresses.map(\.host).joined(separator: ", "))")
+                    logger.notice("upstream \(status.upstream.name): \(host) is now at \(addresses.map(\.host).joined(separator: ", "))")
                 }
             } catch {
-                if !isLost, !isOver { logger.warning("upstream \(upstream.name): \(error); its last addresses hold") }
+                if !isLost, keeps(status) { logger.warning("upstream \(status.upstream.name): \(error); its last addresses hold") }
                 isLost = true
             }
         }

@@ -17,9 +17,9 @@ final class UpstreamService {
     private var balancer: Balancer
     private var candidates: [Balancer.Candidate]
     private var budget: RetryBudget
-    private var line: WaitingLine?
+    private let line: WaitingLine?
 
-    init(_ status: UpstreamStatus, configuration: ProxyConfiguration) {
+    init(_ status: UpstreamStatus, configuration: ProxyConfiguration, loop: EventLoop) {
         let upstream = status.upstream
         self.upstream = upstream
         self.status = status
@@ -31,6 +31,7 @@ final class UpstreamService {
         balancer = Balancer(upstream)
         candidates = pools.map { _ in Balancer.Candidate(weight: 0) }
         budget = RetryBudget(upstream.retries, workerCount: configuration.workers)
+        line = upstream.limit.map { WaitingLine(before: status, milliseconds: $0.queueMilliseconds, loop: loop) }
     }
 
     // MARK: Whose turn it is
@@ -105,49 +106,24 @@ final class UpstreamService {
         case drainOver
     }
 
-    /// Takes part in the line before the upstream.
-    ///
-    /// - Parameter call: has this worker call ``callNext(now:)``; called from any thread.
-    func join(calling call: @escaping @Sendable () -> Void) {
-        guard let limit = upstream.limit else { return }
-        line = WaitingLine(worker: status.join(calling: call), milliseconds: limit.queueMilliseconds)
-    }
-
     /// Asks the breaker and waits in line, no longer than until `deadline`.
     func enter(_ client: ClientConnection, until deadline: Int64) async -> Entrance {
         let loop = client.worker.loop
         // First of all: while it is open, nobody waits in line.
         if let wait = status.breakerRefusal(now: loop.nowMilliseconds) { return .circuitOpen(retryAfterMilliseconds: wait) }
-        if let line {
-            switch status.enterLine(from: line.worker) {
-            case nil, .goes?: break
-            case .full?: return .overloaded
-            case .waits?:
-                if let refusal = await line.wait(client, until: deadline, in: status) { return refusal }
-            }
-        }
+        if let line, let refusal = await line.enter(client, until: deadline) { return refusal }
         switch status.passBreaker(now: loop.nowMilliseconds) {
         case nil: return .admitted(Admission(breakerPass: nil))
         case .admitted(let pass)?: return .admitted(Admission(breakerPass: pass))
         case .refused(let wait)?:
-            leaveLine()
+            line?.leave()
             return .circuitOpen(retryAfterMilliseconds: wait)
         }
     }
 
     func leave(_ admission: Admission, _ outcome: UpstreamOutcome, now: Int64) {
         if let pass = admission.breakerPass { status.breakerEnded(pass, outcome, now: now) }
-        leaveLine()
-    }
-
-    /// It is the turn of the first that waits here.
-    func callNext() {
-        // Who has given up since passes their turn on.
-        if let line, !line.callNext() { leaveLine() }
-    }
-
-    private func leaveLine() {
-        if let line, status.leaveLine(line.worker) { callNext() }
+        line?.leave()
     }
 
     // MARK: Its connections

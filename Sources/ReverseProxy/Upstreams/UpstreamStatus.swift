@@ -29,6 +29,15 @@ final class UpstreamStatus: Sendable {
         self.init(upstream, endpoints: endpoints, logger: logger)
     }
 
+    /// The status of each upstream that routes lead to.
+    ///
+    /// - Parameter known: those of the configuration before; what has not changed stays as it is.
+    static func all(in configuration: ProxyConfiguration, keeping known: [UpstreamStatus] = [], logger: Logger) throws -> [UpstreamStatus] {
+        try configuration.routedUpstreams.map { upstream in
+            try known.first { $0.upstream == upstream } ?? UpstreamStatus(resolving: upstream, logger: logger)
+        }
+    }
+
     // MARK: Ejection
 
     /// Notes how a request to one endpoint ended.
@@ -89,7 +98,7 @@ final class UpstreamStatus: Sendable {
     /// Requests that are with the upstream, and those that wait for that. Nil where nobody counts them.
     var requestCounts: (active: Int, waiting: Int)? { line.withLock { $0.map { ($0.count, $0.waitingCount) } } }
 
-    /// A worker takes part. Nothing waits from before that.
+    /// A worker takes part.
     ///
     /// - Parameter call: has the worker let its first waiting request go; called from any thread.
     /// - Returns: what the worker is called here.
