@@ -4,16 +4,16 @@ import HTTPMessage
 import JSON
 import PolicyProtocol
 
-/// One worker's access log: a line an exchange.
+/// One worker's access log under one configuration: a line an exchange.
 final class AccessLog {
     private let format: LogFormat
     private let lines: LogBatch
     private let loop: EventLoop
 
-    init(_ writer: LogWriter, format: LogFormat, loop: EventLoop) {
+    init(_ lines: LogBatch, format: LogFormat, loop: EventLoop) {
         self.format = format
+        self.lines = lines
         self.loop = loop
-        lines = LogBatch(writer, loop: loop)
     }
 
     func write(_ exchange: Exchange) {
@@ -25,11 +25,6 @@ final class AccessLog {
             if format == .json { line.appendJSON(to: buffer) } else { line.appendText(to: buffer) }
         }
     }
-
-    /// Hands over what has waited long enough, until ``stop()``. A task of the worker.
-    func flushRegularly() async { await lines.flushRegularly() }
-
-    func stop() { lines.stop() }
 }
 
 /// One line of the access log.

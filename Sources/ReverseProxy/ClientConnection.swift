@@ -20,7 +20,7 @@ final class ClientConnection {
     /// The client's IP address as text.
     let peerAddress: [UInt8]
     let peerPort: UInt16
-    let worker: WorkerContext
+    private(set) var worker: WorkerContext
 
     /// What a client may still send while its connection is closed gently.
     private static let lingerBytes = 1024 * 1024
@@ -37,6 +37,7 @@ final class ClientConnection {
     func serve() async {
         var after = AfterExchange.keepAlive
         while after == .keepAlive, await hasRequest() {
+            if worker.isRetired, let latest = worker.state.latest { worker = latest }
             // An idle connection holds neither buffers nor an exchange: they are lent while there are bytes in hand.
             let exchange = worker.takeExchange()
             while true {

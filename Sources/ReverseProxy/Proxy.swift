@@ -2,22 +2,31 @@ import Bytes
 import EventLoop
 import Logging
 import PolicyClient
+import Settings
 
 /// The proxy as a process: it listens, starts a worker for each core, and drains them when it is told to end.
 public struct Proxy {
     private let configuration: ProxyConfiguration
+    private let readAgain: @Sendable () throws(InvalidConfiguration) -> ProxyConfiguration
     private let logger: Logger
 
-    public init(_ configuration: ProxyConfiguration, logger: Logger) {
+    /// - Parameter readAgain: reads the configuration anew, for a reload.
+    public init(
+        _ configuration: ProxyConfiguration, readAgain: @escaping @Sendable () throws(InvalidConfiguration) -> ProxyConfiguration,
+        logger: Logger
+    ) {
         self.configuration = configuration
+        self.readAgain = readAgain
         self.logger = logger
     }
 
     /// Serves until SIGTERM or SIGINT, then finishes what is in flight. Call it on the main thread, before any other is started.
     ///
+    /// SIGHUP swaps the configuration.
+    ///
     /// - Throws: ``SystemError`` or ``ResolutionError`` where it cannot begin to serve.
     public func run() throws {
-        let signals = Signals(taking: [Signals.terminate, Signals.interrupt])
+        let signals = Signals(taking: [Signals.terminate, Signals.interrupt, Signals.hangUp])
         warnOfFewDescriptors()
         let setup = try setup()
         let logThread = try SystemThread(name: "log") { setup.logWriter.run() }
@@ -33,7 +42,8 @@ public struct Proxy {
         Task(executorPreference: keeper.loop) { await keeper.run() }
         StartLines.write(configuration, port: port, to: setup.logWriter)
         ServiceManager.notifyReady()
-        _ = signals.wait()
+        let reloader = ProxyReloader(setup, workers: workers, keeper: keeper, readAgain: readAgain, logger: logger)
+        while signals.wait() == Signals.hangUp { _ = reloader.reload() }
         ServiceManager.notifyStopping()
         logger.notice("draining: no new connections, what is in flight has \(configuration.timeouts.drain / 1000) s")
         for worker in workers {

@@ -28,6 +28,8 @@ final class UpstreamPool {
     private let idleTimeoutMilliseconds: Int64
     private let maximumIdle: Int
     private var idle: [UpstreamConnection] = []
+    /// Whether no exchange will ask for a connection any more.
+    private var isRetired = false
 
     init(_ status: EndpointStatus, configuration: ProxyConfiguration) {
         self.status = status
@@ -70,7 +72,9 @@ final class UpstreamPool {
     /// Takes back a connection whose last exchange ended in good order.
     func giveBack(_ connection: UpstreamConnection, now: Int64) {
         connection.stream.waiter = nil
-        guard idle.count < maximumIdle, !connection.stream.isReadable, leadsThere(connection) else { return connection.stream.close() }
+        guard !isRetired, idle.count < maximumIdle, !connection.stream.isReadable, leadsThere(connection) else {
+            return connection.stream.close()
+        }
         connection.isReused = true
         connection.idleSinceMilliseconds = now
         idle.append(connection)
@@ -86,7 +90,9 @@ final class UpstreamPool {
         }
     }
 
-    func closeAll() {
+    /// Keeps no connection from now on. What is lent is closed when it is given back.
+    func retire() {
+        isRetired = true
         for connection in idle { connection.stream.close() }
         idle = []
     }

@@ -5,7 +5,7 @@ import Logging
 import PolicyClient
 import Synchronization
 
-/// What all workers share: the configuration and what was made of it at start.
+/// What all workers share: the configuration, what was made of it, and what stays from one to the next.
 struct ProxySetup: Sendable {
     let configuration: ProxyConfiguration
     /// Each upstream once, whatever number of routes leads to it.
@@ -14,26 +14,38 @@ struct ProxySetup: Sendable {
     let logWriter: LogWriter
     let logger: Logger
     let connections: ConnectionCount
+
+    /// The same process under another configuration.
+    ///
+    /// - Throws: where the address of an upstream can't be found.
+    func replaced(by configuration: ProxyConfiguration) throws -> ProxySetup {
+        ProxySetup(
+            configuration: configuration, upstreams: try UpstreamStatus.all(in: configuration, keeping: upstreams, logger: logger),
+            policyEndpoints: policyEndpoints, logWriter: logWriter, logger: logger, connections: connections)
+    }
 }
 
 /// How many client connections the process holds.
 final class ConnectionCount: Sendable {
     private let count = Atomic(0)
-    private let maximum: Int
+    private let maximum: Atomic<Int>
 
-    init(maximum: Int) { self.maximum = maximum }
+    init(maximum: Int) { self.maximum = Atomic(maximum) }
 
-    var hasRoom: Bool { count.load(ordering: .relaxed) < maximum }
+    var hasRoom: Bool { count.load(ordering: .relaxed) < maximum.load(ordering: .relaxed) }
+    /// Where there are more already, none of them is closed for it.
+    func setMaximum(_ maximum: Int) { self.maximum.store(maximum, ordering: .relaxed) }
     func add() { count.add(1, ordering: .relaxed) }
     func remove() { count.subtract(1, ordering: .relaxed) }
 }
 
-/// What one worker owns: touched on its loop only.
+/// One configuration on one worker: touched on its loop only. A reload puts another in its place (``WorkerState/adopt(_:)``);
+/// an exchange keeps the one that it was begun under.
 final class WorkerContext {
+    let state: WorkerState
     let setup: ProxySetup
     let configuration: ProxyConfiguration
     let loop: EventLoop
-    let logger: Logger
     let policy: PolicyClient
     let routes: RouteTable
     let upstreams: [UpstreamService]
@@ -45,37 +57,29 @@ final class WorkerContext {
     let date: HTTPDate
     let policyOutage: PolicyOutage
     let limits: HeadLimits
-
-    /// No new request is begun; what is in flight is finished.
-    var isDraining = false
-    /// When what is still in flight is cut off, in the loop's milliseconds.
-    var drainDeadline = Int64.max
-    /// Everything is served: the background tasks end.
-    var isOver = false
+    /// Whether another configuration has taken the place of this one.
+    private(set) var isRetired = false
 
     private var spareExchanges: [Exchange] = []
     private var ownedNames: (session: PolicySession, names: NameSet)?
 
     private static let maximumSpareExchanges = 256
-    private static let sweepMilliseconds: Int64 = 1000
 
-    init(_ setup: ProxySetup, loop: EventLoop) {
+    init(_ setup: ProxySetup, _ state: WorkerState) {
         self.setup = setup
-        self.loop = loop
+        self.state = state
+        loop = state.loop
+        policy = state.policy
+        date = state.date
+        policyOutage = state.policyOutage
         configuration = setup.configuration
-        logger = setup.logger
-        var policyConfiguration = PolicyClient.Configuration(name: "gatehouse-proxy")
-        policyConfiguration.deadlineMilliseconds = configuration.policyDeadlineMilliseconds
-        policy = PolicyClient(setup.policyEndpoints, configuration: policyConfiguration, loop: loop, logger: setup.logger)
         routes = RouteTable(configuration.routes)
-        let upstreams = setup.upstreams.map { UpstreamService($0, configuration: setup.configuration, loop: loop) }
+        let upstreams = setup.upstreams.map { UpstreamService($0, configuration: setup.configuration, loop: state.loop) }
         self.upstreams = upstreams
         routeUpstreams = configuration.routes.compactMap { route in upstreams.first { $0.upstream.name == route.upstream.name } }
         let timeouts = configuration.timeouts
         routeWaits = configuration.routes.map { WaitLimits($0, timeouts) }
-        accessLog = AccessLog(setup.logWriter, format: configuration.logFormat, loop: loop)
-        date = HTTPDate(loop: loop)
-        policyOutage = PolicyOutage(loop: loop, logger: setup.logger)
+        accessLog = AccessLog(state.logLines, format: configuration.logFormat, loop: loop)
         var limits = HeadLimits()
         limits.requestLineBytes = configuration.limits.requestLineBytes
         limits.headerBytes = configuration.limits.headerBytes
@@ -88,7 +92,8 @@ final class WorkerContext {
 
     func giveBack(_ exchange: Exchange) {
         exchange.input.clear()
-        if spareExchanges.count < Self.maximumSpareExchanges, exchange.isSmall { spareExchanges.append(exchange) }
+        guard !isRetired, spareExchanges.count < Self.maximumSpareExchanges, exchange.isSmall else { return }
+        spareExchanges.append(exchange)
     }
 
     /// The names that no client may bring, by the daemon that was asked.
@@ -99,24 +104,21 @@ final class WorkerContext {
         return names
     }
 
-    func sweepRegularly() async {
-        let waiter = Waiter(loop: loop)
-        while !isOver {
-            await waiter.sleep(milliseconds: Self.sweepMilliseconds, unless: { self.isOver })
-            for upstream in upstreams { upstream.sweep(now: loop.nowMilliseconds) }
-            if isDraining, loop.nowMilliseconds >= drainDeadline { loop.wakeAll() }
-        }
+    func sweep() {
+        for upstream in upstreams { upstream.sweep(now: loop.nowMilliseconds) }
     }
 
-    /// Whether a drain has lasted as long as it may.
-    var isDrainOver: Bool { isDraining && loop.nowMilliseconds >= drainDeadline }
+    /// No new request is begun; what is in flight is finished.
+    var isDraining: Bool { state.isDraining }
 
-    /// Ends the background tasks: every exchange is done.
-    func end() {
-        isOver = true
-        policy.stop()
-        accessLog.stop()
-        for upstream in upstreams { upstream.closeAll() }
-        loop.wakeAll()
+    /// Whether a drain has lasted as long as it may.
+    var isDrainOver: Bool { state.isDraining && loop.nowMilliseconds >= state.drainDeadline }
+
+    /// No request is begun under this configuration any more: lets go of what is kept for the next one.
+    func retire() {
+        isRetired = true
+        // They hold this context, as it holds them.
+        spareExchanges = []
+        for upstream in upstreams { upstream.retire() }
     }
 }

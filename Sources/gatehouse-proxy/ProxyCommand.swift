@@ -22,24 +22,31 @@ struct ProxyCommand: ParsableCommand {
     var check = false
 
     func run() throws {
+        let path = config
+        // Also for a reload: the environment is the process's own, and what it overrides it overrides again.
+        let read: @Sendable () throws(InvalidConfiguration) -> ProxyConfiguration = { () throws(InvalidConfiguration) in
+            try ProxyConfiguration.read(
+                text: try path.map { path throws(InvalidConfiguration) in try ConfigurationFile.text(path) },
+                file: path ?? "", environment: ProcessInfo.processInfo.environment)
+        }
         let proxy: ProxyConfiguration
         do {
-            proxy = try ProxyConfiguration.read(
-                text: try config.map { path throws(InvalidConfiguration) in try ConfigurationFile.text(path) },
-                file: config ?? "", environment: ProcessInfo.processInfo.environment)
+            proxy = try read()
         } catch {
             StandardError.print("\(error)")
             throw ExitCode.failure
         }
         if check { return print(proxy.summary) }
-        try serve(proxy)
+        try serve(proxy, readAgain: read)
     }
 
-    private func serve(_ configuration: ProxyConfiguration) throws(ExitCode) {
+    private func serve(
+        _ configuration: ProxyConfiguration, readAgain: @escaping @Sendable () throws(InvalidConfiguration) -> ProxyConfiguration
+    ) throws(ExitCode) {
         var logger = Logger(label: Self._commandName) { StreamLogHandler.standardError(label: $0) }
         logger.logLevel = configuration.logLevel
         do {
-            try Proxy(configuration, logger: logger).run()
+            try Proxy(configuration, readAgain: readAgain, logger: logger).run()
         } catch {
             StandardError.print("\(Self._commandName): cannot start: \(error)")
             throw .failure

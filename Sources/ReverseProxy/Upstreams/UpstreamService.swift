@@ -132,7 +132,8 @@ final class UpstreamService {
         for pool in pools { pool.sweep(now: now) }
     }
 
-    func closeAll() {
-        for pool in pools { pool.closeAll() }
+    /// Keeps no connection from now on.
+    func retire() {
+        for pool in pools { pool.retire() }
     }
 }

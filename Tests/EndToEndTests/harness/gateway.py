@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -112,6 +113,17 @@ class Gateway:
         self._until_listening(process, self.port)
         self.proxy = process
         return process
+
+    def reload_proxy(self, yaml: str = "", routes=None) -> str:
+        """Has the proxy read another configuration, and returns the line that says what came of it. Its workers take it over
+        a moment later."""
+        if routes is not None:
+            self.routes = {prefix: getattr(target, "url", target) for prefix, target in routes.items()}
+        self.write("proxy.yaml", routes_yaml(self.routes) + yaml)
+        mark = self.proxy.mark()
+        self.proxy.send(signal.SIGHUP)
+        return self.proxy.wait_for_line(
+            lambda line: "reloaded: " in line or "not reloaded" in line, start=mark, streams=[1])
 
     def until_policy_answers(self) -> None:
         """Waits until every worker of the proxy asks every daemon. Asked without a token, so nothing is counted."""
