@@ -65,7 +65,7 @@ let package = Package(
         module("TLS", ["Bytes", "EventLoop", "COpenSSL"]),
         module("PolicyClient", ["Bytes", "PolicyProtocol", "EventLoop", logging]),
         module("KeySources", ["JSON", "JSONWebToken", "EventLoop", "CCurl", logging]),
-        module("Telemetry", ["Bytes", "HTTPMessage", "JSON", "EventLoop", logging]),
+        module("Telemetry", ["Bytes", "HTTPMessage", "JSON", "EventLoop", "Settings", logging]),
         // Floor 4
         module("Counters", ["Bytes", "Policy", "EventLoop", "TLS", "CHiredis", logging]),
         // Floor 5: the two halves

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Bytes
 import EventLoop
 import Foundation
 import JSON
@@ -98,7 +99,7 @@ struct ExplainCommand: ParsableCommand {
             }
             moment = given
         }
-        guard ClientAddress(Array(client.utf8).span) != nil else {
+        guard IPAddress(Array(client.utf8).span) != nil else {
             throw Failure("--client is \(client.debugDescription); accepted is an IP address")
         }
         var scene = Scene(nowUnixMilliseconds: moment)

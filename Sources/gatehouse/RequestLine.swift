@@ -43,6 +43,6 @@ extension UInt8 {
 extension Form where Value == String {
     /// An IP address.
     static var clientAddress: Form {
-        Form(accepted: "an IP address") { text in ClientAddress(Array(text.utf8).span) == nil ? nil : text }
+        Form(accepted: "an IP address") { text in IPAddress(Array(text.utf8).span) == nil ? nil : text }
     }
 }

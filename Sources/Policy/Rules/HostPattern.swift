@@ -1,3 +1,5 @@
+import Bytes
+
 /// Which hosts a rule is for: `api.example.com`, or `*.example.com` for everything below that name but not itself. Case, the
 /// port and a final dot don't matter.
 public struct HostPattern: Sendable, Hashable, CustomStringConvertible {
@@ -18,7 +20,7 @@ public struct HostPattern: Sendable, Hashable, CustomStringConvertible {
         }
         if name.first == UInt8(ascii: "[") {
             let inside = name.dropFirst().dropLast()
-            guard name.last == UInt8(ascii: "]"), ClientAddress(Array(inside).span) != nil else {
+            guard name.last == UInt8(ascii: "]"), IPAddress(Array(inside).span) != nil else {
                 throw refusal("is no IPv6 address in brackets, and no name without a port, as in [::1] or api.example.com")
             }
         } else {

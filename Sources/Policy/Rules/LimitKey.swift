@@ -135,7 +135,7 @@ public struct LimitKey: Sendable {
             Self.append(escaped: value.span, to: buffer)
         case .clientAddress:
             guard request.clientAddress.count > 0 else { return .missing }
-            guard let address = ClientAddress(request.clientAddress) else { return .unfit }
+            guard let address = IPAddress(request.clientAddress) else { return .unfit }
             address.appendKey(to: buffer)
         case .claim(let path):
             guard let value = path.value(in: subject.claims) else { return .missing }

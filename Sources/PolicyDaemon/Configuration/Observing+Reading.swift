@@ -1,4 +1,3 @@
-import EventLoop
 import Policy
 import Settings
 import Telemetry
@@ -32,37 +31,6 @@ extension DaemonConfiguration {
         case .sampled: .sampled(oneIn: oneIn)
         case .all: .all
         }
-    }
-}
-
-extension Form where Value == AdminAddress {
-    static var adminAddress: Form {
-        Form(accepted: Form<SocketAddress>.acceptedListening + ", or unix:/path") { text in
-            guard text.hasPrefix("unix:") else { return SocketAddress(listening: text).map(AdminAddress.tcp) }
-            let path = String(text.dropFirst(5))
-            return path.hasPrefix("/") && path.utf8.count <= 107 ? .unix(path: path, mode: 0o600) : nil
-        }
-    }
-}
-
-extension Form where Value == SocketAddress {
-    static var acceptedListening: String { "a loopback address and port as in 127.0.0.1:9464 or [::1]:9464, or any:ADDRESS:PORT for another one" }
-
-    static var listening: Form { Form(accepted: acceptedListening) { SocketAddress(listening: $0) } }
-}
-
-extension SocketAddress {
-    /// Where this machine alone gets to it, unless `any:` says that others may.
-    fileprivate init?(listening text: String) {
-        let isOpen = text.hasPrefix("any:")
-        let address = isOpen ? String(text.dropFirst(4)) : text
-        guard let colon = address.lastIndex(of: ":"), let port = UInt16(address[address.index(after: colon)...]) else { return nil }
-        var host = String(address[..<colon])
-        if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
-        guard isOpen || host == "::1" || host.hasPrefix("127."), ClientAddress(Array(host.utf8).span) != nil,
-            let place = try? SocketAddress.resolve(host: host, port: Int(port)).first
-        else { return nil }
-        self = place
     }
 }
 

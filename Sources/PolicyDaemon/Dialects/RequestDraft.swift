@@ -64,7 +64,7 @@ final class RequestDraft {
     /// - Parameter address: an IP address as text, or nginx's `unix:` where the client came by a Unix socket.
     func setClientAddress(_ address: Span<UInt8>) throws(MessageRefusal) {
         guard !address.equals("unix:") else { return }
-        guard AddressText.isAddress(address) else { throw MessageRefusal("The client's address is no IP address.") }
+        guard IPAddress(address) != nil else { throw MessageRefusal("The client's address is no IP address.") }
         parts.clientAddress = append(address)
     }
 

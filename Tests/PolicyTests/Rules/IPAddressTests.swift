@@ -3,9 +3,13 @@ import Testing
 
 @testable import Policy
 
-private func key(_ text: String) -> String? {
+private func address(_ text: String) -> IPAddress? {
     let bytes = Array(text.utf8)
-    guard let address = ClientAddress(bytes.span) else { return nil }
+    return IPAddress(bytes.span)
+}
+
+private func key(_ text: String) -> String? {
+    guard let address = address(text) else { return nil }
     let buffer = ByteBuffer(capacity: 16)
     address.appendKey(to: buffer)
     return buffer.bytes.text
@@ -52,5 +56,21 @@ private func key(_ text: String) -> String? {
             ? "\(groups[6] >> 8).\(groups[6] & 255).\(groups[7] >> 8).\(groups[7] & 255)"
             : groups[..<4].map { String($0, radix: 16) }.joined(separator: ":") + "::/64"
         #expect(key(text) == expected, "\(text)")
+    }
+
+    @Test(arguments: [
+        ("192.0.2.7", "192.0.2.7"), ("::ffff:192.0.2.7", "192.0.2.7"), ("2001:DB8:0:0:0:0:0:1", "2001:db8::1"), ("::", "::"), ("::1", "::1"),
+        ("1:0:0:2:0:0:0:3", "1:0:0:2::3"), ("1:2:3:4:5:6:0:8", "1:2:3:4:5:6:0:8"),
+    ])
+    func `is written in its canonical form, and read back from its bytes`(text: String, expected: String) throws {
+        let read = try #require(address(text))
+        let buffer = ByteBuffer(capacity: 16)
+        buffer.append(read)
+        #expect(buffer.bytes.text == expected)
+        let bytes = read.bytes
+        let again = IPAddress(bytes: bytes.span)
+        #expect(again == read)
+        let short = IPAddress(bytes: bytes.span.extracting(12..<16))
+        #expect((short == read) == read.isIPv4)
     }
 }

@@ -1,12 +1,10 @@
-import Bytes
-
-/// A client's IP address. An IPv4 address mapped into IPv6 (`::ffff:192.0.2.7`) is the IPv4 address.
-public struct ClientAddress: Sendable, Hashable {
+/// An IP address. An IPv4 address mapped into IPv6 (`::ffff:192.0.2.7`) is the IPv4 address.
+public struct IPAddress: Sendable, Hashable {
     /// The first eight bytes of the address, in the order of the network; 0 for IPv4.
-    private let high: UInt64
+    let high: UInt64
     /// The last eight bytes.
-    private let low: UInt64
-    private let isIPv4: Bool
+    let low: UInt64
+    public let isIPv4: Bool
 
     /// Reads an address in its textual form (RFC 4291 §2.2): no brackets, no zone, no port.
     public init?(_ text: Span<UInt8>) {
@@ -24,6 +22,26 @@ public struct ClientAddress: Sendable, Hashable {
         isIPv4 = true
     }
 
+    /// The address whose bytes these are, in the order of the network: 4 of IPv4, 16 of IPv6. Nil for another number of them.
+    public init?(bytes: Span<UInt8>) {
+        guard bytes.count == 4 || bytes.count == 16 else { return nil }
+        var (high, low): (UInt64, UInt64) = (0, 0)
+        for index in bytes.indices {
+            high = high << 8 | low >> 56
+            low = low << 8 | UInt64(bytes[index])
+        }
+        isIPv4 = bytes.count == 4 || high == 0 && low >> 32 == 0xffff
+        self.high = high
+        self.low = bytes.count == 4 ? 0xffff_0000_0000 | low : low
+    }
+
+    /// The 16 bytes of the address in the order of the network, an IPv4 address mapped into IPv6 (RFC 4291 §2.5.5.2).
+    public var bytes: InlineArray<16, UInt8> {
+        InlineArray { index in
+            UInt8(truncatingIfNeeded: (index < 8 ? high : low) >> UInt64(56 - index % 8 * 8))
+        }
+    }
+
     /// Appends what addresses are counted by: an IPv4 address, or the network of 64 bits of an IPv6 address, as in
     /// `2001:db8:0:1::/64`, since whoever has one address of that has them all. Equal for equal networks, however written.
     public func appendKey(to buffer: ByteBuffer) {
@@ -35,20 +53,10 @@ public struct ClientAddress: Sendable, Hashable {
             return
         }
         for shift: UInt64 in [48, 32, 16, 0] {
-            append(hexadecimal: high >> shift & 0xffff, to: buffer)
+            buffer.append(hexadecimal: UInt16(truncatingIfNeeded: high >> shift))
             buffer.append(UInt8(ascii: ":"))
         }
         buffer.append(":/64")
-    }
-
-    private func append(hexadecimal group: UInt64, to buffer: ByteBuffer) {
-        var hasBegun = false
-        for shift: UInt64 in [12, 8, 4, 0] {
-            let digit = UInt8(truncatingIfNeeded: group >> shift & 0xf)
-            guard digit > 0 || hasBegun || shift == 0 else { continue }
-            hasBegun = true
-            buffer.append(hexadecimalDigit: digit)
-        }
     }
 
     // MARK: Reading
@@ -59,7 +67,7 @@ public struct ClientAddress: Sendable, Hashable {
         var (number, digits, dots): (UInt32, Int, Int) = (0, 0, 0)
         for index in text.indices {
             switch text[index] {
-            case let byte where Characters.isDigit(byte):
+            case let byte where byte >= UInt8(ascii: "0") && byte <= UInt8(ascii: "9"):
                 guard digits == 0 || number > 0 else { return nil }
                 number = number &* 10 &+ UInt32(byte &- UInt8(ascii: "0"))
                 digits += 1
