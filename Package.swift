@@ -109,7 +109,7 @@ let package = Package(
             "Bytes", "HTTPMessage", "EnvoyProtocol", "Policy", "PolicyProtocol", "JSON", "JSONWebToken", "KeySources", "Telemetry", "EventLoop", "Counters",
             "Settings", logging,
         ], excluding: ["BadConfigurations"]),
-        tests("ReverseProxy", ["EventLoop", "Settings", logging], excluding: ["BadConfigurations"]),
+        tests("ReverseProxy", ["Bytes", "EventLoop", "Settings", logging], excluding: ["BadConfigurations"]),
         // Servers and certificates for the tests of several modules.
         .target(name: "TestSupport", dependencies: ["EventLoop"], path: "Tests/TestSupport", swiftSettings: settings),
     ]

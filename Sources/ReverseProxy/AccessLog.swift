@@ -1,7 +1,5 @@
 import Bytes
 import EventLoop
-import HTTPMessage
-import JSON
 import PolicyProtocol
 
 /// One worker's access log under one configuration: a line an exchange.
@@ -16,21 +14,30 @@ final class AccessLog {
         self.loop = loop
     }
 
-    func write(_ exchange: Exchange) {
-        guard format != .off else { return }
-        let start = exchange.record.startNanoseconds
-        let microseconds = start == 0 ? 0 : Int((Clock.monotonicNanoseconds() - start) / 1000)
-        let line = AccessLine(exchange: exchange, microseconds: microseconds, unixMilliseconds: loop.nowUnixMilliseconds)
+    /// Whether a line has more to say than of every request is noted.
+    var wantsDetails: Bool { format == .json || format == .combined }
+
+    var isOff: Bool { format == .off }
+
+    /// Writes the line of an exchange that has taken `nanoseconds`.
+    func write(_ exchange: Exchange, _ client: ClientConnection, nanoseconds: Int64) {
+        let line = AccessLine(exchange: exchange, client: client, nanoseconds: nanoseconds, unixMilliseconds: loop.nowUnixMilliseconds)
         lines.appendLine { buffer in
-            if format == .json { line.appendJSON(to: buffer) } else { line.appendText(to: buffer) }
+            switch format {
+            case .gateway: line.appendText(to: buffer)
+            case .combined: line.appendCombined(to: buffer)
+            case .json: line.appendJSON(to: buffer)
+            case .off: break
+            }
         }
     }
 }
 
 /// One line of the access log.
-private struct AccessLine {
+struct AccessLine {
     let exchange: Exchange
-    let microseconds: Int
+    let client: ClientConnection
+    let nanoseconds: Int64
     let unixMilliseconds: Int64
 
     /// `[GATEWAY] GET /api/projects 200 847B 12.4ms user=usr_9f3k2m`
@@ -48,63 +55,32 @@ private struct AccessLine {
         buffer.append(" ")
         buffer.append(decimal: record.byteCount)
         buffer.append("B ")
-        appendMilliseconds(to: buffer)
+        append(milliseconds: nanoseconds, to: buffer)
         buffer.append("ms user=")
         withUser { user in
             if let user { buffer.append(printable: user) } else { buffer.append("unauthenticated") }
         }
     }
 
-    func appendJSON(to buffer: ByteBuffer) {
-        let record = exchange.record
-        let (method, path) = (record.method, record.path)
-        buffer.append("{\"time\":\"")
-        buffer.append(Timestamp(unixMilliseconds: unixMilliseconds))
-        buffer.append("\",\"level\":\"")
-        buffer.append(record.status == 0 || record.status >= 500 ? "error" : record.status >= 400 ? "warning" : "info")
-        buffer.append("\",\"method\":")
-        buffer.append(jsonString: method.bytes)
-        buffer.append(",\"path\":")
-        buffer.append(jsonString: path.bytes)
-        buffer.append(",\"status\":")
-        buffer.append(decimal: Int(record.status))
-        buffer.append(",\"bytes\":")
-        buffer.append(decimal: record.byteCount)
-        buffer.append(",\"duration_ms\":")
-        appendMilliseconds(to: buffer)
-        buffer.append(",\"user\":")
-        withUser { user in
-            if let user { buffer.append(jsonString: user) } else { buffer.append("\"unauthenticated\"") }
-        }
-        let route = record.routeIndex.map { exchange.worker.configuration.routes[$0] }
-        buffer.append(",\"route\":")
-        buffer.append(jsonOrNull: route?.prefix)
-        buffer.append(",\"upstream\":")
-        let upstream = route?.upstream
-        buffer.append(jsonOrNull: record.endpointIndex.flatMap { upstream?.endpoints[$0].url } ?? upstream?.name)
-        buffer.append(",\"reason\":\"")
-        appendReason(to: buffer)
-        buffer.append("\"}")
-    }
-
-    private func appendMilliseconds(to buffer: ByteBuffer) {
+    /// With one decimal.
+    func append(milliseconds nanoseconds: Int64, to buffer: ByteBuffer) {
+        let microseconds = Int(nanoseconds / 1000)
         buffer.append(decimal: microseconds / 1000)
         buffer.append(".")
         buffer.append(UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: microseconds / 100 % 10))
     }
 
-    private func withUser(_ body: (borrowing Span<UInt8>?) -> Void) {
+    /// Lends who the request was made as; nil where nobody knows.
+    func withUser(_ body: (borrowing Span<UInt8>?) -> Void) {
         guard exchange.record.hasVerdict, let subject = exchange.check.message?.subject else { return body(nil) }
         let payload = exchange.check.verdict
         body(subject.bytes(in: payload.bytes))
     }
 
-    /// The proxy's own reason where it ended the exchange, else the verdict's.
-    private func appendReason(to buffer: ByteBuffer) {
-        if let reason = exchange.record.reason { return buffer.append(reason.name) }
-        guard exchange.record.hasVerdict, let reason = exchange.check.message?.reason else { return buffer.append("none") }
-        let payload = exchange.check.verdict
-        buffer.append(reason.bytes(in: payload.bytes))
+    /// Lends the client's address; empty where it came by a Unix socket.
+    func withClient(_ body: (Span<UInt8>) -> Void) {
+        let address = client.peerAddress
+        body(address.span)
     }
 }
 
@@ -126,9 +102,5 @@ extension ByteBuffer {
             }
             previous = byte
         }
-    }
-
-    fileprivate func append(jsonOrNull text: String?) {
-        if let text { append(jsonString: text) } else { append("null") }
     }
 }

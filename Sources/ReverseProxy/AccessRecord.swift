@@ -1,5 +1,6 @@
 import Bytes
 import EventLoop
+import HTTPMessage
 
 /// What one exchange's log line says, gathered while it runs.
 final class AccessRecord {
@@ -9,6 +10,19 @@ final class AccessRecord {
     let path = ByteBuffer(capacity: 256)
 
     var startNanoseconds: Int64 = 0
+    /// What the log says besides, where its format has it: ``host``, ``referer`` and ``userAgent`` lie in it.
+    let details = ByteBuffer(capacity: 16)
+    private(set) var host = ByteRange.empty
+    private(set) var referer = ByteRange.empty
+    private(set) var userAgent = ByteRange.empty
+    private(set) var isHTTP10 = false
+
+    /// How long the policy daemon took; nil where it was not asked, or nobody wants to know.
+    var policyNanoseconds: Int64?
+    /// When the request began to be forwarded; 0 before, or where nobody wants to know.
+    var forwardedNanoseconds: Int64 = 0
+    /// From then until the response began, or it was certain that there would be none.
+    private(set) var upstreamNanoseconds: Int64?
     /// The status the client was sent; 0 where it got none.
     var status: UInt16 = 0
     /// Bytes of content the client was sent.
@@ -31,7 +45,12 @@ final class AccessRecord {
     func begin() {
         method.clear()
         path.clear()
+        details.clear()
+        (host, referer, userAgent) = (.empty, .empty, .empty)
         startNanoseconds = 0
+        policyNanoseconds = nil
+        forwardedNanoseconds = 0
+        upstreamNanoseconds = nil
         status = 0
         byteCount = 0
         routeIndex = nil
@@ -51,6 +70,29 @@ final class AccessRecord {
         while end < target.count, target[end] != UInt8(ascii: "?") { end &+= 1 }
         path.clear()
         path.append(target.extracting(0..<end))
+    }
+
+    /// Notes what the log says besides of a request.
+    func noteDetails(_ head: borrowing RequestHead, _ bytes: Span<UInt8>) {
+        isHTTP10 = head.minorVersion == 0
+        host = keep(head.host.bytes(in: bytes))
+        for field in head.fields where field.kind == .other {
+            let name = field.name.bytes(in: bytes)
+            if name.equalsIgnoringCase("referer") { referer = keep(field.value.bytes(in: bytes)) }
+            if name.equalsIgnoringCase("user-agent") { userAgent = keep(field.value.bytes(in: bytes)) }
+        }
+    }
+
+    private func keep(_ bytes: Span<UInt8>) -> ByteRange {
+        let start = details.count
+        details.append(bytes)
+        return ByteRange(start..<details.count)
+    }
+
+    /// Notes that the response has begun, or that there will be none.
+    func noteUpstream() {
+        guard forwardedNanoseconds > 0, upstreamNanoseconds == nil else { return }
+        upstreamNanoseconds = Clock.monotonicNanoseconds() - forwardedNanoseconds
     }
 }
 

@@ -70,6 +70,7 @@ extension Exchange {
         fields: (ByteBuffer) -> Void = { _ in }
     ) async -> AfterExchange {
         record.reason = reason
+        record.noteUpstream()
         upstreamOutput.clear()
         let title = record.routeIndex.map { worker.configuration.routes[$0].upstream.title } ?? ""
         appendError(status) { message in
@@ -124,6 +125,7 @@ extension Exchange {
             let payload = check.verdict
             responseOperations.append(to: output, from: payload.bytes)
         }
+        appendRequestID()
         fields(output)
         output.append("Content-Length: ")
         output.append(decimal: body.count)

@@ -34,6 +34,7 @@ extension Exchange {
     private func askEndpoints(
         _ client: ClientConnection, of service: UpstreamService, _ outcome: inout UpstreamOutcome
     ) async -> AfterExchange {
+        if worker.isTimed { record.forwardedNanoseconds = Clock.monotonicNanoseconds() }
         let key = service.hashKey(of: self)
         var tried = EndpointSet()
         var (mustBeNew, mayRepeat) = (false, false)
@@ -110,6 +111,7 @@ extension Exchange {
     private func conclude(
         _ end: Relay.End, _ relay: Relay, _ client: ClientConnection, _ upstream: UpstreamConnection, _ pool: UpstreamPool
     ) async -> AfterExchange {
+        record.noteUpstream()
         record.byteCount = relay.sentByteCount
         if case .complete(let mayReuse) = end, mayReuse {
             pool.giveBack(upstream, now: worker.loop.nowMilliseconds)

@@ -34,6 +34,7 @@ extension Exchange {
         kept.flush(bytes, to: output)
         requestOperations.append(to: output, from: payload.bytes)
         appendForwardingFields(client, bytes)
+        appendCorrelation(payload.bytes)
         switch head.framing {
         case .none, .untilClose: break
         case .length(let length): output.append(contentLength: length)
@@ -52,6 +53,7 @@ extension Exchange {
         }
         let name = field.name.bytes(in: bytes)
         if ownedNames?.contains(name) ?? true { return false }
+        if worker.writtenRequestNames.contains(name) { return correlation.keepsTraceState && name.equalsIgnoringCase("tracestate") }
         if requestOperations.replace(name, in: payload) { return false }
         return !(head.connection.namesFields && ConnectionOptions.name(name, in: head.fields, of: bytes))
     }
@@ -61,7 +63,8 @@ extension Exchange {
         guard trailer.kind == .other || trailer.kind == .date, let session = check.session else { return false }
         let payload = check.verdict
         let name = trailer.name.bytes(in: bytes)
-        return !worker.ownedNames(of: session).contains(name) && !requestOperations.replace(name, in: payload.bytes)
+        return !worker.ownedNames(of: session).contains(name) && !worker.writtenRequestNames.contains(name)
+            && !requestOperations.replace(name, in: payload.bytes)
     }
 
     /// Who asked for what, by which way (RFC 9110 §7.6.3). What the client itself says of it is not believed, so not passed on.
@@ -71,6 +74,26 @@ extension Exchange {
         output.append("X-Forwarded-Proto: http\r\n")
         if !head.host.isEmpty { output.append(field: "X-Forwarded-Host", head.host.bytes(in: bytes)) }
         output.append(head.minorVersion == 1 ? "Via: 1.1 gatehouse\r\n" : "Via: 1.0 gatehouse\r\n")
+    }
+
+    /// A verdict has the last word where it sets or removes one of these fields.
+    private func appendCorrelation(_ payload: Span<UInt8>) {
+        let (output, requestID) = (upstreamOutput, correlation.requestID)
+        if !requestID.isEmpty, !requestOperations.replace("x-request-id", in: payload) {
+            output.append(field: "X-Request-Id", requestID.bytes)
+        }
+        if let trace = correlation.trace, !requestOperations.replace("traceparent", in: payload) {
+            output.append("traceparent: ")
+            trace.append(to: output)
+            output.append("\r\n")
+        }
+    }
+
+    /// Tells the client the request's id, so that it can name it when it asks why.
+    func appendRequestID() {
+        let (output, requestID, payload) = (self.output, correlation.requestID, check.verdict)
+        guard !requestID.isEmpty, !responseOperations.replace("x-request-id", in: payload.bytes) else { return }
+        output.append(field: "X-Request-Id", requestID.bytes)
     }
 
     /// Writes the head of the response that stands in `upstreamInput` for the client into `output`.
@@ -99,6 +122,7 @@ extension Exchange {
         }
         kept.flush(bytes, to: output)
         responseOperations.append(to: output, from: payload.bytes)
+        appendRequestID()
         if !hasDate {
             output.append("Date: ")
             worker.date.append(to: output)
@@ -142,7 +166,7 @@ extension Exchange {
         default: break
         }
         let name = field.name.bytes(in: bytes)
-        if responseOperations.replace(name, in: payload) { return false }
+        if worker.writtenResponseNames.contains(name) || responseOperations.replace(name, in: payload) { return false }
         return !isNamedByConnection(field, bytes)
     }
 

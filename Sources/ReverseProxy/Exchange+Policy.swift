@@ -1,4 +1,5 @@
 import Bytes
+import EventLoop
 import HTTPMessage
 import PolicyClient
 import PolicyProtocol
@@ -17,7 +18,9 @@ extension Exchange {
         guard let connection = worker.policy.usableConnection() else { return .unanswered("no policy daemon answers") }
         check.waiter = client.waiter
         guard send(client, on: connection) else { return .unanswered("the request is larger than a CHECK may be") }
+        let start = worker.isTimed ? Clock.monotonicNanoseconds() : 0
         await check.wait()
+        if worker.isTimed { record.policyNanoseconds = Clock.monotonicNanoseconds() - start }
         guard case .answered = check.state, let verdict = check.message else {
             if case .lost(let loss) = check.state { return .unanswered("\(loss)") }
             return .unanswered("the policy daemon gave no verdict")

@@ -25,6 +25,7 @@ final class Exchange {
     var requestOperations = HeaderOperations()
     var responseOperations = HeaderOperations()
     let record = AccessRecord()
+    let correlation = Correlation()
 
     // What holds while it is forwarded: see Exchange+Forwarding.swift.
     var waits = WaitLimits()
@@ -38,11 +39,14 @@ final class Exchange {
     func run(for client: ClientConnection) async -> AfterExchange {
         do throws(MessageRefusal) {
             switch try await readHead(from: client) {
-            case .complete: try judge()
+            case .complete:
+                correlate(client)
+                try judge()
             case .nothing: return .keepAlive
             case .ended: return .close
             }
         } catch {
+            if !record.hasHead { correlate(client) }
             let after = await refuse(error, client)
             finish(client)
             return after
@@ -95,6 +99,7 @@ final class Exchange {
                 record.hasHead = true
                 record.isHeadRequest = head.method == .head
                 record.noteRequest(head.methodName.bytes(in: input.bytes), pathOf: head.target.bytes(in: input.bytes))
+                if worker.accessLog.wantsDetails { record.noteDetails(head, input.bytes) }
                 return .complete
             }
             while !client.stream.isReadable {
@@ -114,6 +119,7 @@ final class Exchange {
 
     private func begin() {
         record.begin()
+        correlation.clear()
         target = .none
         requestOperations.clear()
         responseOperations.clear()
@@ -124,6 +130,15 @@ final class Exchange {
         guard !record.hasSkippedLine, input.count >= 2, input[0] == 0x0D, input[1] == 0x0A else { return }
         record.hasSkippedLine = true
         input.consume(2)
+    }
+
+    private func correlate(_ client: ClientConnection) {
+        let configuration = worker.configuration
+        guard configuration.requestIDs != .off || configuration.traceContext != .off else { return }
+        let input = self.input
+        correlation.note(
+            record.hasHead ? head.fields : [], input.bytes, isTrusted: false, configuration.requestIDs, configuration.traceContext,
+            worker.state.random)
     }
 
     // MARK: Judging it
@@ -153,13 +168,20 @@ final class Exchange {
     // MARK: Ending
 
     private func finish(_ client: ClientConnection) {
-        worker.accessLog.write(self)
+        observe(client)
         consumeHead()
         upstreamInput.clear()
         upstreamOutput.clear()
         output.clear()
         stripBuffers()
         check.waiter = nil
+    }
+
+    private func observe(_ client: ClientConnection) {
+        guard !worker.accessLog.isOff else { return }
+        let start = record.startNanoseconds
+        let nanoseconds = start == 0 ? 0 : Clock.monotonicNanoseconds() - start
+        worker.accessLog.write(self, client, nanoseconds: nanoseconds)
     }
 
     /// Gives the room of empty buffers back. An exchange that waits then holds its input alone.

@@ -29,6 +29,12 @@ struct HeaderOperations {
         return false
     }
 
+    func replace(_ name: StaticString, in payload: Span<UInt8>) -> Bool {
+        guard !operations.isEmpty else { return false }
+        for operation in operations where operation.name.bytes(in: payload).equalsIgnoringCase(name) { return true }
+        return false
+    }
+
     /// Appends the fields that are set. Of several operations on one name the last one counts, since they apply in their order.
     func append(to head: ByteBuffer, from payload: Span<UInt8>) {
         for (index, operation) in operations.enumerated() where operation.kind == .set {

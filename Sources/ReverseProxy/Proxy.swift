@@ -22,11 +22,11 @@ public struct Proxy {
 
     /// Serves until SIGTERM or SIGINT, then finishes what is in flight. Call it on the main thread, before any other is started.
     ///
-    /// SIGHUP swaps the configuration.
+    /// SIGHUP swaps the configuration; SIGUSR1 opens the file of the access log again.
     ///
     /// - Throws: ``SystemError`` or ``ResolutionError`` where it cannot begin to serve.
     public func run() throws {
-        let signals = Signals(taking: [Signals.terminate, Signals.interrupt, Signals.hangUp])
+        let signals = Signals(taking: [Signals.terminate, Signals.interrupt, Signals.hangUp, Signals.user1])
         warnOfFewDescriptors()
         let setup = try setup()
         let logThread = try SystemThread(name: "log") { setup.logWriter.run() }
@@ -40,10 +40,10 @@ public struct Proxy {
         let keeper = UpstreamKeeper(setup.upstreams, loop: try EventLoop(), logger: logger)
         let keeperThread = try SystemThread(name: "upstreams") { keeper.loop.run() }
         Task(executorPreference: keeper.loop) { await keeper.run() }
-        StartLines.write(configuration, port: port, to: setup.logWriter)
+        try writeStartLines(port: port, setup.logWriter)
         ServiceManager.notifyReady()
         let reloader = ProxyReloader(setup, workers: workers, keeper: keeper, readAgain: readAgain, logger: logger)
-        while signals.wait() == Signals.hangUp { _ = reloader.reload() }
+        serve(signals, reloader, setup.logWriter)
         ServiceManager.notifyStopping()
         logger.notice("draining: no new connections, what is in flight has \(configuration.timeouts.drain / 1000) s")
         for worker in workers {
@@ -54,6 +54,27 @@ public struct Proxy {
         keeperThread.join()
         setup.logWriter.finish()
         logThread.join()
+    }
+
+    /// Returns when the proxy is to end.
+    private func serve(_ signals: Signals, _ reloader: ProxyReloader, _ log: LogWriter) {
+        while true {
+            switch signals.wait() {
+            case Signals.hangUp: _ = reloader.reload()
+            case Signals.user1:
+                do { try log.reopen() } catch { logger.error("the access log can't be opened again: \(error)") }
+            default: return
+            }
+        }
+    }
+
+    /// A file holds requests alone: what the proxy says of itself stays on standard output.
+    private func writeStartLines(port: Int, _ log: LogWriter) throws(SystemError) {
+        guard configuration.accessLogPath != nil else { return StartLines.write(configuration, port: port, to: log) }
+        let output = try LogWriter(descriptor: 1) { _ in [] }
+        StartLines.write(configuration, port: port, to: output)
+        output.finish()
+        output.run()
     }
 
     /// The workers alone hold the listener, so that the port closes as soon as all have let go of it.
@@ -79,11 +100,13 @@ public struct Proxy {
 
     private func logWriter() throws(SystemError) -> LogWriter {
         let format = configuration.logFormat
-        return try LogWriter(descriptor: 1) { droppedCount in
+        let lineAboutDropped: @Sendable (Int) -> [UInt8] = { droppedCount in
             let line = ByteBuffer(capacity: 128)
             StartLines.append("\(droppedCount) log lines dropped", level: "warning", as: format, to: line)
             return line.bytes.array
         }
+        guard let path = configuration.accessLogPath else { return try LogWriter(descriptor: 1, lineAboutDropped: lineAboutDropped) }
+        return try LogWriter(path: path, lineAboutDropped: lineAboutDropped)
     }
 
     private func setup() throws -> ProxySetup {

@@ -1,4 +1,3 @@
-import Logging
 import PolicyProtocol
 import Settings
 
@@ -21,6 +20,7 @@ extension ProxyConfiguration {
         var configuration = ProxyConfiguration(policySockets: [PolicySocket.defaultPath(environment: settings.environment)])
         configuration.readServing(root)
         configuration.readPolicy(root)
+        configuration.readObserving(root)
         configuration.routes = Route.read(root, upstreams: Upstream.read(root)) ?? configuration.routes
         configuration.limits.read(root.section("limits"))
         configuration.timeouts.read(root.section("timeouts"))
@@ -33,8 +33,6 @@ extension ProxyConfiguration {
         root.read("host", .host, overriddenBy: "HOST", into: &host)
         root.read("port", .integer(0...65_535), overriddenBy: "PORT", into: &port)
         root.read("workers", .integer(1...1024), overriddenBy: "WORKERS", mayBeNull: true, into: &workers)
-        root.read("log_format", .choice, overriddenBy: "LOG_FORMAT", into: &logFormat)
-        root.read("log_level", .choice, into: &logLevel)
         root.read("upstream_idle_connections", .integer(0...100_000), into: &upstreamIdleConnections)
     }
 

@@ -46,6 +46,10 @@ public struct ProxyConfiguration: Sendable, Equatable {
     /// Threads that serve requests.
     public var workers = ProcessorCount.available
     public var logFormat = LogFormat.gateway
+    /// The file that requests are logged to. Nil: standard output.
+    public var accessLogPath: String?
+    public var requestIDs = RequestIDSource.off
+    public var traceContext = TraceContextMode.off
     /// The least severe diagnostics to write; requests are logged by ``logFormat`` alone.
     public var logLevel = Logger.Level.info
     /// Paths of the sockets to ask; those that answer share the requests.
@@ -71,10 +75,12 @@ public struct ProxyConfiguration: Sendable, Equatable {
     }
 }
 
-/// How requests are written to standard output.
+/// How requests are logged.
 public enum LogFormat: String, Sendable, CaseIterable {
     /// `[GATEWAY] GET /api/projects 200 847B 12.4ms user=usr_9f3k2m`
     case gateway
+    /// As Apache's "combined".
+    case combined
     /// One JSON object a line.
     case json
     case off

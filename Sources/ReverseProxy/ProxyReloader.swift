@@ -54,6 +54,7 @@ extension ProxyConfiguration {
         if workers != other.workers { options.append("workers") }
         if policySockets != other.policySockets { options.append("policy_sockets") }
         if policyDeadlineMilliseconds != other.policyDeadlineMilliseconds { options.append("policy_deadline_milliseconds") }
+        if accessLogPath != other.accessLogPath { options.append("access_log") }
         if logLevel != other.logLevel { options.append("log_level") }
         return options
     }

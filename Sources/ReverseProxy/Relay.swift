@@ -230,6 +230,7 @@ final class Relay {
         keepsClient = exchange.head.keepsAlive && isRequestSent && endIsSeen && !exchange.worker.isDraining
         exchange.appendResponseHead(coding, keepsAlive: keepsClient)
         exchange.record.status = response.status
+        exchange.record.noteUpstream()
     }
 
     private func moveResponse() throws(MessageRefusal) {

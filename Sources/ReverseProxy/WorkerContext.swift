@@ -57,6 +57,11 @@ final class WorkerContext {
     let date: HTTPDate
     let policyOutage: PolicyOutage
     let limits: HeadLimits
+    /// Names that the proxy writes itself, so that none of a client's or an upstream's own goes on beside it.
+    let writtenRequestNames: NameSet
+    let writtenResponseNames: NameSet
+    /// Whether anybody wants to know how long the policy and the upstream take.
+    let isTimed: Bool
     /// Whether another configuration has taken the place of this one.
     private(set) var isRetired = false
 
@@ -80,6 +85,10 @@ final class WorkerContext {
         let timeouts = configuration.timeouts
         routeWaits = configuration.routes.map { WaitLimits($0, timeouts) }
         accessLog = AccessLog(state.logLines, format: configuration.logFormat, loop: loop)
+        let traceNames = configuration.traceContext == .off ? [] : ["traceparent", "tracestate"]
+        writtenResponseNames = NameSet(configuration.requestIDs == .off ? [] : ["x-request-id"])
+        writtenRequestNames = NameSet((configuration.requestIDs == .off ? [] : ["x-request-id"]) + traceNames)
+        isTimed = configuration.logFormat == .json
         var limits = HeadLimits()
         limits.requestLineBytes = configuration.limits.requestLineBytes
         limits.headerBytes = configuration.limits.headerBytes

@@ -10,6 +10,7 @@ final class WorkerState {
     let logLines: LogBatch
     let date: HTTPDate
     let policyOutage: PolicyOutage
+    let random = RandomNumbers()
     /// What requests are begun under.
     private(set) var latest: WorkerContext?
 

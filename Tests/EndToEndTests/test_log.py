@@ -1,12 +1,15 @@
 """The access log: one line a request on standard output, in each format, and nothing a client sends can forge one."""
 
+import datetime
 import json
 import re
+import signal
 import threading
+import time
 
 import pytest
 
-from harness import Gateway, ScriptedUpstream, answer, raw, request_bytes, token
+from harness import Gateway, ScriptedUpstream, answer, raw, request_bytes, respond, token, until
 
 
 LINE = re.compile(r"\[GATEWAY\] (?P<method>\S+) (?P<path>\S+) (?P<status>\d{3}) (?P<bytes>\d+)B (?P<ms>\d+\.\d)ms user=(?P<user>.*)")
@@ -190,3 +193,104 @@ def test_a_client_that_leaves_before_its_answer_is_logged(plain, upstream):
     finally:
         gone.set()
         upstream.behaviour = answer()
+
+
+COMBINED = re.compile(
+    r'(?P<client>\S+) - (?P<user>\S+) \[(?P<time>[^]]+)\] "(?P<request>(?:[^"\\]|\\.)*)" (?P<status>\d{3}) (?P<bytes>\d+|-) '
+    r'"(?P<referer>(?:[^"\\]|\\.)*)" "(?P<agent>(?:[^"\\]|\\.)*)"')
+
+
+@pytest.fixture(scope="module")
+def combined(upstream, tmp_path_factory):
+    path = tmp_path_factory.mktemp("log") / "access.log"
+    with Gateway({"/api/projects": upstream}, env={"RATE_LIMIT": "1000000"},
+                 proxy_yaml=f"log_format: combined\naccess_log: {path}\n") as gateway:
+        gateway.log = path
+        yield gateway
+
+
+def combined_line(gateway, path: str) -> dict:
+    def found():
+        return [line for line in gateway.log.read_text().splitlines() if f" {path} " in line]
+
+    return COMBINED.fullmatch(until(found)[0]).groupdict()
+
+
+def test_a_combined_line_is_as_apaches(combined, upstream):
+    upstream.behaviour = answer(200, b"x" * 847)
+    combined.request(target="/api/projects/c1?secret=1", token=token("usr_1"),
+                     headers=[("Referer", "https://a.example/?q"), ("User-Agent", "curl/8.5.0")])
+    line = combined_line(combined, "/api/projects/c1")
+    assert {name: line[name] for name in ("client", "user", "request", "status", "bytes", "referer", "agent")} == {
+        "client": "127.0.0.1", "user": "usr_1", "request": "GET /api/projects/c1 HTTP/1.1", "status": "200", "bytes": "847",
+        "referer": "https://a.example/?q", "agent": "curl/8.5.0"}
+    logged = datetime.datetime.strptime(line["time"], "%d/%b/%Y:%H:%M:%S %z").timestamp()
+    assert abs(logged - time.time()) < 30
+
+
+def test_a_combined_line_has_dashes_for_what_there_is_not(combined):
+    raw(combined.port, b"GET /api/projects/c2 HTTP/1.0\r\n\r\n")
+    line = combined_line(combined, "/api/projects/c2")
+    assert (line["user"], line["request"], line["referer"], line["agent"]) == ("-", "GET /api/projects/c2 HTTP/1.0", "-", "-")
+
+
+@pytest.mark.parametrize("number, hostile, written", [
+    (3, 'a" "b\\', r'a\" \"b\\'), (4, "\t\xe9\x9b", r"\x09\xe9\x9b"), (5, '\\"', r'\\\"'),
+])
+def test_nothing_a_client_sends_ends_its_quotes(combined, number, hostile, written):
+    combined.request(target=f"/api/projects/c{number}", token=token("usr_1"), headers=[("User-Agent", f"x{hostile}x")])
+    assert combined_line(combined, f"/api/projects/c{number}")["agent"] == f"x{written}x"
+
+
+def test_a_file_holds_requests_alone_and_the_first_lines_stay_on_standard_output(combined, upstream):
+    combined.get("/api/projects/c6", user="usr_1")
+    combined_line(combined, "/api/projects/c6")
+    assert all(COMBINED.fullmatch(line) for line in combined.log.read_text().splitlines())
+    assert combined.proxy.stdout[0] == f"[GATEWAY] APIForge API Gateway running on port {combined.port}"
+    assert upstream.url in combined.proxy.stdout[1] and len(combined.proxy.stdout) == 2
+
+
+def test_the_log_goes_on_in_a_new_file_when_it_is_opened_again(combined):
+    combined.get("/api/projects/c7", user="usr_1")
+    combined_line(combined, "/api/projects/c7")
+    moved = combined.log.with_suffix(".1")
+    combined.log.rename(moved)
+    combined.proxy.send(signal.SIGUSR1)
+    until(combined.log.exists, what="the log is opened again")
+    combined.get("/api/projects/c8", user="usr_1")
+    combined_line(combined, "/api/projects/c8")
+    assert "c7" in moved.read_text() and "c8" not in moved.read_text() and "c7" not in combined.log.read_text()
+
+
+def test_a_log_that_cannot_be_opened_is_no_start(tmp_path):
+    with Gateway({"/a": "http://127.0.0.1:9"}, daemons=0, start=False, proxy_yaml=f"access_log: {tmp_path}/missing/access.log\n") as gateway:
+        with pytest.raises(AssertionError, match="cannot start: open .*missing/access.log"):
+            gateway.start_proxy()
+
+
+def test_as_json_the_time_is_split_and_the_client_named():
+    go, times = threading.Event(), []
+
+    def held(connection):
+        connection.read_request()
+        times.append(time.monotonic())
+        assert go.wait(20)
+        times.append(time.monotonic())
+        connection.send(respond(200))
+
+    with ScriptedUpstream(held) as upstream, Gateway(
+            {"/api/projects": upstream}, proxy_env={"LOG_FORMAT": "json"}) as gateway, gateway.connect() as client:
+        client.send(request_bytes(target="/api/projects/split", token=token()))
+        upstream.wait_for_requests(1)
+        for _ in range(20):
+            assert gateway.get("/health").status == 200
+        go.set()
+        assert client.read_response().status == 200
+        line = gateway.logged("/api/projects/split")
+        assert line["upstream_ms"] >= (times[1] - times[0]) * 1000 - 0.1
+        assert line["policy_ms"] + line["upstream_ms"] <= line["duration_ms"] + 0.1
+        assert (line["client"], line["host"]) == ("127.0.0.1", "gateway.test")
+        gateway.get("/api/projects/asked")
+        line = gateway.logged("/api/projects/asked")
+        assert line["policy_ms"] is not None and line["upstream_ms"] is None
+        assert gateway.logged("/health")["policy_ms"] is None

@@ -56,7 +56,10 @@ struct ConfigurationTests {
             port: 1
             workers: 2
             log_format: json
+            access_log: /tmp/access.log
             log_level: error
+            request_id: any
+            trace_context: start
             policy_sockets: [/tmp/a.sock, /tmp/b.sock]
             policy_deadline_milliseconds: 3
             routes: { /a: "http://a" }
@@ -77,6 +80,7 @@ struct ConfigurationTests {
         expected.name = "Example"
         (expected.host, expected.port, expected.workers) = ("::1", 1, 2)
         (expected.logFormat, expected.logLevel) = (.json, .error)
+        (expected.accessLogPath, expected.requestIDs, expected.traceContext) = ("/tmp/access.log", .any, .start)
         expected.policyDeadlineMilliseconds = 3
         expected.routes = [Route(prefix: "/a", upstream: Upstream(Endpoint(url: "http://a", host: "a", port: 80)))]
         expected.limits.requestLineBytes = 104
