@@ -73,7 +73,7 @@ let package = Package(
             "Bytes", "HTTPMessage", "HTTP2", "EnvoyProtocol", "JSON", "Policy", "PolicyProtocol", "JSONWebToken", "EventLoop", "Counters",
             "KeySources", "Telemetry", "Settings", logging,
         ]),
-        module("ReverseProxy", ["Bytes", "HTTPMessage", "JSON", "PolicyProtocol", "PolicyClient", "EventLoop", "Settings", logging]),
+        module("ReverseProxy", ["Bytes", "HTTPMessage", "JSON", "PolicyProtocol", "PolicyClient", "EventLoop", "Telemetry", "Settings", logging]),
         // Floor 6: the programs
         program("gatehouse-policyd", ["PolicyDaemon", "Settings", logging, arguments]),
         program("gatehouse-proxy", ["ReverseProxy", "Settings", logging, arguments]),

@@ -178,10 +178,13 @@ final class Exchange {
     }
 
     private func observe(_ client: ClientConnection) {
-        guard !worker.accessLog.isOff else { return }
+        guard !worker.accessLog.isOff || worker.metrics != nil else { return }
         let start = record.startNanoseconds
         let nanoseconds = start == 0 ? 0 : Clock.monotonicNanoseconds() - start
-        worker.accessLog.write(self, client, nanoseconds: nanoseconds)
+        if let metrics = worker.metrics, let worker = worker.state.workerMetrics {
+            metrics.count(record, route: self.worker.route(of: record), nanoseconds: nanoseconds, in: worker)
+        }
+        if !worker.accessLog.isOff { worker.accessLog.write(self, client, nanoseconds: nanoseconds) }
     }
 
     /// Gives the room of empty buffers back. An exchange that waits then holds its input alone.

@@ -3,6 +3,7 @@ import EventLoop
 import Logging
 import PolicyClient
 import Settings
+import Telemetry
 
 /// The proxy as a process: it listens, starts a worker for each core, and drains them when it is told to end.
 public struct Proxy {
@@ -41,9 +42,11 @@ public struct Proxy {
         let keeperThread = try SystemThread(name: "upstreams") { keeper.loop.run() }
         Task(executorPreference: keeper.loop) { await keeper.run() }
         try writeStartLines(port: port, setup.logWriter)
-        ServiceManager.notifyReady()
         let reloader = ProxyReloader(setup, workers: workers, keeper: keeper, readAgain: readAgain, logger: logger)
+        let admin = try listenForAdmin(setup, reloader)
+        ServiceManager.notifyReady()
         serve(signals, reloader, setup.logWriter)
+        setup.observation?.readiness.noteDrain()
         ServiceManager.notifyStopping()
         logger.notice("draining: no new connections, what is in flight has \(configuration.timeouts.drain / 1000) s")
         for worker in workers {
@@ -52,6 +55,7 @@ public struct Proxy {
         for thread in threads { thread.join() }
         Task(executorPreference: keeper.loop) { await keeper.stop() }
         keeperThread.join()
+        admin?.stop()
         setup.logWriter.finish()
         logThread.join()
     }
@@ -66,6 +70,14 @@ public struct Proxy {
             default: return
             }
         }
+    }
+
+    private func listenForAdmin(_ setup: ProxySetup, _ reloader: ProxyReloader) throws -> AdminListener? {
+        guard let address = configuration.admin, let observation = setup.observation else { return nil }
+        let routes = [.metrics(observation.registry), .live, observation.readiness.route, reloader.route]
+        let admin = try AdminListener(on: address, routes: routes, logger: logger)
+        logger.notice("metrics at \(admin.address)")
+        return admin
     }
 
     /// A file holds requests alone: what the proxy says of itself stays on standard output.
@@ -110,12 +122,15 @@ public struct Proxy {
     }
 
     private func setup() throws -> ProxySetup {
-        ProxySetup(
+        let logWriter = try logWriter()
+        let upstreams = try UpstreamStatus.all(in: configuration, logger: logger)
+        return ProxySetup(
             configuration: configuration,
-            upstreams: try UpstreamStatus.all(in: configuration, logger: logger),
+            upstreams: upstreams,
             policyEndpoints: try configuration.policySockets.map { try PolicyClient.Endpoint(socketPath: $0) },
-            logWriter: try logWriter(),
+            logWriter: logWriter,
             logger: logger,
-            connections: ConnectionCount(maximum: configuration.limits.connections))
+            connections: ConnectionCount(maximum: configuration.limits.connections),
+            observation: configuration.admin == nil ? nil : try ProxyObservation(configuration, upstreams, logWriter))
     }
 }

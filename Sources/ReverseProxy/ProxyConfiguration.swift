@@ -1,6 +1,7 @@
 import Logging
 import PolicyProtocol
 import Settings
+import Telemetry
 
 /// Everything about the proxy that an operator may choose. Made plain, it is what runs when nothing is configured.
 public struct ProxyConfiguration: Sendable, Equatable {
@@ -48,6 +49,8 @@ public struct ProxyConfiguration: Sendable, Equatable {
     public var logFormat = LogFormat.gateway
     /// The file that requests are logged to. Nil: standard output.
     public var accessLogPath: String?
+    /// Where metrics are shown. Nil: nowhere.
+    public var admin: AdminAddress?
     public var requestIDs = RequestIDSource.off
     public var traceContext = TraceContextMode.off
     /// The least severe diagnostics to write; requests are logged by ``logFormat`` alone.

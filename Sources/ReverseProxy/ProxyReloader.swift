@@ -1,6 +1,7 @@
 import Logging
 import Settings
 import Synchronization
+import Telemetry
 
 /// Swaps the configuration of a running proxy, whole or not at all.
 final class ProxyReloader: Sendable {
@@ -43,6 +44,13 @@ final class ProxyReloader: Sendable {
             }
         }
     }
+
+    /// `POST /reload`: 200, or 422 with what is wrong.
+    var route: AdminRoute {
+        AdminRoute(.post, "/reload") { [self] in
+            if let mistake = reload() { AdminAnswer(422, "not reloaded, the configuration before is still in force:\n\(mistake)") } else { AdminAnswer(200, "reloaded") }
+        }
+    }
 }
 
 extension ProxyConfiguration {
@@ -54,6 +62,7 @@ extension ProxyConfiguration {
         if workers != other.workers { options.append("workers") }
         if policySockets != other.policySockets { options.append("policy_sockets") }
         if policyDeadlineMilliseconds != other.policyDeadlineMilliseconds { options.append("policy_deadline_milliseconds") }
+        if admin != other.admin { options.append("admin.listen") }
         if accessLogPath != other.accessLogPath { options.append("access_log") }
         if logLevel != other.logLevel { options.append("log_level") }
         return options

@@ -94,8 +94,17 @@ actor ProxyWorker {
     }
 
     private func serve(_ socket: Socket, _ address: SocketAddress) async {
-        if let context = state.latest { await ClientConnection(socket, from: address, in: context).serve() }
+        if let context = state.latest {
+            count(1, context)
+            await ClientConnection(socket, from: address, in: context).serve()
+            count(-1, context)
+        }
         setup.connections.remove()
+    }
+
+    /// Counts in the place that it has under any configuration.
+    private func count(_ connections: Int, _ context: WorkerContext) {
+        if let metrics = context.metrics, let worker = state.workerMetrics { worker.add(connections, to: metrics.connections) }
     }
 
     /// Stops accepting; ``run(_:)`` returns when what is in flight is done, or its time is over.

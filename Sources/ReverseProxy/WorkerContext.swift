@@ -14,14 +14,17 @@ struct ProxySetup: Sendable {
     let logWriter: LogWriter
     let logger: Logger
     let connections: ConnectionCount
+    /// Nil where nobody looks at metrics.
+    let observation: ProxyObservation?
 
     /// The same process under another configuration.
     ///
-    /// - Throws: where the address of an upstream can't be found.
+    /// - Throws: where the address of an upstream can't be found, or there are too many metrics.
     func replaced(by configuration: ProxyConfiguration) throws -> ProxySetup {
-        ProxySetup(
-            configuration: configuration, upstreams: try UpstreamStatus.all(in: configuration, keeping: upstreams, logger: logger),
-            policyEndpoints: policyEndpoints, logWriter: logWriter, logger: logger, connections: connections)
+        let upstreams = try UpstreamStatus.all(in: configuration, keeping: upstreams, logger: logger)
+        return ProxySetup(
+            configuration: configuration, upstreams: upstreams, policyEndpoints: policyEndpoints, logWriter: logWriter, logger: logger,
+            connections: connections, observation: try observation?.replaced(by: configuration, upstreams, logWriter))
     }
 }
 
@@ -60,6 +63,8 @@ final class WorkerContext {
     /// Names that the proxy writes itself, so that none of a client's or an upstream's own goes on beside it.
     let writtenRequestNames: NameSet
     let writtenResponseNames: NameSet
+    /// Nil where nobody looks at them.
+    let metrics: ProxyMetrics?
     /// Whether anybody wants to know how long the policy and the upstream take.
     let isTimed: Bool
     /// Whether another configuration has taken the place of this one.
@@ -88,7 +93,8 @@ final class WorkerContext {
         let traceNames = configuration.traceContext == .off ? [] : ["traceparent", "tracestate"]
         writtenResponseNames = NameSet(configuration.requestIDs == .off ? [] : ["x-request-id"])
         writtenRequestNames = NameSet((configuration.requestIDs == .off ? [] : ["x-request-id"]) + traceNames)
-        isTimed = configuration.logFormat == .json
+        metrics = setup.observation?.metrics
+        isTimed = configuration.logFormat == .json || metrics != nil
         var limits = HeadLimits()
         limits.requestLineBytes = configuration.limits.requestLineBytes
         limits.headerBytes = configuration.limits.headerBytes
@@ -113,8 +119,20 @@ final class WorkerContext {
         return names
     }
 
+    /// The place of the route that a request went to, or would have gone to, had it been let.
+    func route(of record: AccessRecord) -> Int? {
+        let path = record.path
+        return record.routeIndex ?? routes.match(path.bytes)
+    }
+
     func sweep() {
         for upstream in upstreams { upstream.sweep(now: loop.nowMilliseconds) }
+        showIdleConnections()
+    }
+
+    private func showIdleConnections() {
+        guard let metrics, let worker = state.workerMetrics else { return }
+        for (index, upstream) in upstreams.enumerated() { metrics.setIdleConnections(upstream.idleCount, upstream: index, in: worker) }
     }
 
     /// No new request is begun; what is in flight is finished.
@@ -129,5 +147,6 @@ final class WorkerContext {
         // They hold this context, as it holds them.
         spareExchanges = []
         for upstream in upstreams { upstream.retire() }
+        showIdleConnections()
     }
 }

@@ -1,6 +1,7 @@
 import EventLoop
 import Logging
 import PolicyClient
+import Telemetry
 
 /// What one worker keeps from one configuration to the next: touched on its loop only.
 final class WorkerState {
@@ -11,6 +12,10 @@ final class WorkerState {
     let date: HTTPDate
     let policyOutage: PolicyOutage
     let random = RandomNumbers()
+    /// This worker's part of what is counted; nil where nothing is.
+    let workerMetrics: WorkerMetrics?
+    private let readiness: ProxyReadiness?
+    private var canAsk = false
     /// What requests are begun under.
     private(set) var latest: WorkerContext?
 
@@ -22,6 +27,8 @@ final class WorkerState {
     private(set) var isOver = false
 
     private static let sweepMilliseconds: Int64 = 1000
+    /// While there is no daemon to ask, and somebody wants to know when there is.
+    private static let unreadySweepMilliseconds: Int64 = 50
 
     init(_ setup: ProxySetup, loop: EventLoop) {
         self.loop = loop
@@ -32,6 +39,8 @@ final class WorkerState {
         logLines = LogBatch(setup.logWriter, loop: loop)
         date = HTTPDate(loop: loop)
         policyOutage = PolicyOutage(loop: loop, logger: setup.logger)
+        readiness = setup.observation?.readiness
+        workerMetrics = setup.observation?.registry.makeWorkerMetrics()
     }
 
     /// Begins requests under `setup` from now on. What is in flight is finished under what it was begun with.
@@ -44,10 +53,19 @@ final class WorkerState {
     func sweepRegularly() async {
         let waiter = Waiter(loop: loop)
         while !isOver {
-            await waiter.sleep(milliseconds: Self.sweepMilliseconds, unless: { self.isOver })
+            let isAwaited = readiness != nil && !canAsk
+            await waiter.sleep(
+                milliseconds: isAwaited ? Self.unreadySweepMilliseconds : Self.sweepMilliseconds, unless: { self.isOver })
+            noteReadiness()
             latest?.sweep()
             if isDraining, loop.nowMilliseconds >= drainDeadline { loop.wakeAll() }
         }
+    }
+
+    private func noteReadiness() {
+        guard let readiness, (policy.usableConnection() != nil) != canAsk else { return }
+        canAsk.toggle()
+        readiness.note(canAsk: canAsk)
     }
 
     /// Ends the background tasks: every exchange is done.

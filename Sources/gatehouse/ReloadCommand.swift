@@ -4,21 +4,21 @@ import Settings
 struct ReloadCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "reload",
-        abstract: "Has a running policy daemon read its configuration again.",
+        abstract: "Has a running policy daemon, or proxy, read its configuration again.",
         discussion: """
             It takes over all of it or, where there is a mistake, nothing.
 
             Exit status: 0 reloaded, 1 refused, with the mistakes, 2 nobody answers.
             """)
 
-    @Option(help: "The daemon's admin listener, as admin.listen says: 127.0.0.1:9464, [::1]:9464 or unix:/path.")
+    @Option(help: "The admin listener, as admin.listen says: 127.0.0.1:9464, [::1]:9464 or unix:/path.")
     var admin = AdminPlace(argument: "127.0.0.1:9464")!
 
     func run() throws {
         let reply = try admin.replyOrExit("POST", "/reload")
         guard reply.status == 200 else {
             StandardError.print(reply.text)
-            // A refusal is the daemon's; anything else comes from somebody else.
+            // A refusal is the listener's; anything else comes from somebody else.
             throw ExitCode(reply.status == 422 ? 1 : 2)
         }
         print(reply.text)
@@ -28,10 +28,10 @@ struct ReloadCommand: ParsableCommand {
 struct MetricsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "metrics",
-        abstract: "Prints a running policy daemon's metrics, in Prometheus' text format.",
+        abstract: "Prints a running policy daemon's, or proxy's, metrics, in Prometheus' text format.",
         discussion: "Exit status: 0 printed, 2 nobody answers.")
 
-    @Option(help: "The daemon's admin listener, as admin.listen says: 127.0.0.1:9464, [::1]:9464 or unix:/path.")
+    @Option(help: "The admin listener, as admin.listen says: 127.0.0.1:9464, [::1]:9464 or unix:/path.")
     var admin = AdminPlace(argument: "127.0.0.1:9464")!
 
     func run() throws {

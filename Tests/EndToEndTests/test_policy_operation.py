@@ -1,7 +1,6 @@
 """Running the policy daemon: reloading, metrics, the decision log, and who may ask for them."""
 
 import collections
-import http.client
 import json
 import os
 import signal
@@ -9,9 +8,8 @@ import socket
 import threading
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
-from harness import Gateway, MalformedResponse, Redis, ScriptedUpstream, free_port, request_bytes, token, until
+from harness import Admin, Gateway, MalformedResponse, Redis, ScriptedUpstream, free_port, request_bytes, token, until
 from policy import REASONS, outcome
 
 RULES = """
@@ -23,35 +21,6 @@ rules:
   few: {path: /api/few, limits: [few, shadow]}
   never: {path: /api/never, conditions: {is-never: {claim: never, exists: true}}}
 """ + REASONS
-
-
-class Admin:
-    """The admin listener of a daemon."""
-
-    def __init__(self, port: int):
-        self.port = port
-
-    @property
-    def yaml(self) -> str:
-        return f"admin: {{listen: 127.0.0.1:{self.port}}}\n"
-
-    def ask(self, method: str, path: str, headers=None, body=None) -> tuple[int, str]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        try:
-            connection.request(method, path, body, headers or {})
-            response = connection.getresponse()
-            return response.status, response.read().decode()
-        finally:
-            connection.close()
-
-    def metrics(self) -> dict[tuple, float]:
-        """Sample names and labels to values, by Prometheus' own reader."""
-        status, text = self.ask("GET", "/metrics")
-        assert status == 200
-        families = list(text_string_to_metric_families(text))
-        assert len({family.name for family in families}) == len(families)
-        return {(sample.name.removeprefix("gatehouse_policyd_"), *sorted(sample.labels.items())): sample.value
-                for family in families for sample in family.samples}
 
 
 @pytest.fixture(scope="module")

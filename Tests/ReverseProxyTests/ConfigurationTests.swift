@@ -58,6 +58,7 @@ struct ConfigurationTests {
             log_format: json
             access_log: /tmp/access.log
             log_level: error
+            admin: { listen: "unix:/tmp/admin.sock" }
             request_id: any
             trace_context: start
             policy_sockets: [/tmp/a.sock, /tmp/b.sock]
@@ -81,6 +82,7 @@ struct ConfigurationTests {
         (expected.host, expected.port, expected.workers) = ("::1", 1, 2)
         (expected.logFormat, expected.logLevel) = (.json, .error)
         (expected.accessLogPath, expected.requestIDs, expected.traceContext) = ("/tmp/access.log", .any, .start)
+        expected.admin = .unix(path: "/tmp/admin.sock", mode: 0o600)
         expected.policyDeadlineMilliseconds = 3
         expected.routes = [Route(prefix: "/a", upstream: Upstream(Endpoint(url: "http://a", host: "a", port: 80)))]
         expected.limits.requestLineBytes = 104

@@ -128,6 +128,9 @@ final class UpstreamService {
 
     // MARK: Its connections
 
+    /// How many are kept unused.
+    var idleCount: Int { pools.reduce(0) { $0 + $1.idleCount } }
+
     func sweep(now: Int64) {
         for pool in pools { pool.sweep(now: now) }
     }

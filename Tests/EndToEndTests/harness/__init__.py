@@ -3,6 +3,7 @@
 Every wait here asks for the thing waited for, with a deadline; nothing sleeps for time to pass.
 """
 
+from .admin import Admin
 from .gateway import Gateway
 from .http1 import Connection, MalformedResponse, Response, exchange, raw, request_bytes
 from .process import Process, free_port, until
@@ -12,7 +13,7 @@ from .tokens import SECRET, decode_segment, encode_segment, sign, token
 from .upstream import Request, ScriptedUpstream, UpstreamConnection, answer, respond
 
 __all__ = [
-    "SECRET", "Connection", "Gateway", "MalformedResponse", "Process", "Redis", "Relay", "Request", "Response",
+    "SECRET", "Admin", "Connection", "Gateway", "MalformedResponse", "Process", "Redis", "Relay", "Request", "Response",
     "ScriptedUpstream", "UpstreamConnection", "answer", "decode_segment", "encode_segment", "exchange", "free_port",
     "raw", "request_bytes", "respond", "sign", "token", "until",
 ]
