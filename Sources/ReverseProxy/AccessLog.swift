@@ -77,9 +77,9 @@ struct AccessLine {
         body(subject.bytes(in: payload.bytes))
     }
 
-    /// Lends the client's address; empty where it came by a Unix socket.
+    /// Lends the client's address; empty where that is not known.
     func withClient(_ body: (Span<UInt8>) -> Void) {
-        let address = client.peerAddress
+        let address = exchange.clientAddress(client)
         body(address.span)
     }
 }

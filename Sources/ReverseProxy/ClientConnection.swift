@@ -17,9 +17,11 @@ enum AfterExchange {
 final class ClientConnection {
     let stream: any ByteStream
     let waiter: Waiter
-    /// The client's IP address as text.
+    /// The peer's IP address as text; empty where it came by a Unix socket.
     let peerAddress: [UInt8]
     let peerPort: UInt16
+    /// Whether the peer is a proxy that is trusted to say whom a request comes from.
+    private(set) var isTrusted = false
     private(set) var worker: WorkerContext
 
     /// What a client may still send while its connection is closed gently.
@@ -32,12 +34,27 @@ final class ClientConnection {
         peerAddress = Array(address.host.utf8)
         peerPort = UInt16(address.port)
         stream.waiter = waiter
+        judgePeer()
+    }
+
+    private func judgePeer() {
+        let trusted = worker.configuration.trustedProxies
+        guard !trusted.isEmpty else { return isTrusted = false }
+        let text = peerAddress
+        if let address = IPAddress(text.span) {
+            isTrusted = trusted.contains(address)
+        } else {
+            isTrusted = trusted.containsUnixSockets
+        }
     }
 
     func serve() async {
         var after = AfterExchange.keepAlive
         while after == .keepAlive, await hasRequest() {
-            if worker.isRetired, let latest = worker.state.latest { worker = latest }
+            if worker.isRetired, let latest = worker.state.latest {
+                worker = latest
+                judgePeer()
+            }
             // An idle connection holds neither buffers nor an exchange: they are lent while there are bytes in hand.
             let exchange = worker.takeExchange()
             while true {

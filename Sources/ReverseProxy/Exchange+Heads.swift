@@ -69,11 +69,39 @@ extension Exchange {
 
     /// Who asked for what, by which way (RFC 9110 §7.6.3). What the client itself says of it is not believed, so not passed on.
     private func appendForwardingFields(_ client: ClientConnection, _ bytes: Span<UInt8>) {
-        let (output, peerAddress) = (upstreamOutput, client.peerAddress)
-        output.append(field: "X-Forwarded-For", peerAddress.span)
-        output.append("X-Forwarded-Proto: http\r\n")
-        if !head.host.isEmpty { output.append(field: "X-Forwarded-Host", head.host.bytes(in: bytes)) }
+        let (output, chain, peerAddress) = (upstreamOutput, origin.chain, client.peerAddress)
+        if !chain.isEmpty {
+            output.append("X-Forwarded-For: ")
+            output.append(chain.bytes)
+            if !peerAddress.isEmpty { output.append(", ") }
+            output.append(peerAddress.span)
+            output.append("\r\n")
+        } else if !peerAddress.isEmpty {
+            output.append(field: "X-Forwarded-For", peerAddress.span)
+        }
+        output.append(origin.scheme == .https ? "X-Forwarded-Proto: https\r\n" : "X-Forwarded-Proto: http\r\n")
+        let host = self.host.bytes(in: bytes)
+        if !host.isEmpty { output.append(field: "X-Forwarded-Host", host) }
+        if worker.configuration.sendsForwarded { appendForwarded(client, host) }
         output.append(head.minorVersion == 1 ? "Via: 1.1 gatehouse\r\n" : "Via: 1.0 gatehouse\r\n")
+    }
+
+    /// The same in one field (RFC 7239): for whom the request is, and behind that which trusted proxy it came by.
+    private func appendForwarded(_ client: ClientConnection, _ host: Span<UInt8>) {
+        let (output, address, peerAddress) = (upstreamOutput, clientAddress(client), client.peerAddress)
+        output.append("Forwarded: for=")
+        output.append(node: address.span)
+        if !host.isEmpty {
+            output.append(";host=\"")
+            output.append(host)
+            output.append("\"")
+        }
+        output.append(origin.scheme == .https ? ";proto=https" : ";proto=http")
+        if origin.client != nil {
+            output.append(", for=")
+            output.append(node: peerAddress.span)
+        }
+        output.append("\r\n")
     }
 
     /// A verdict has the last word where it sets or removes one of these fields.
@@ -196,5 +224,16 @@ extension ByteBuffer {
         append("Content-Length: ")
         append(decimal: contentLength)
         append("\r\n")
+    }
+
+    /// Appends an address as a node of `Forwarded` (RFC 7239 §6); an IPv6 address in brackets and quotes.
+    fileprivate func append(node address: Span<UInt8>) {
+        guard !address.isEmpty else { return append("unknown") }
+        for index in address.indices where address[index] == UInt8(ascii: ":") {
+            append("\"[")
+            append(address)
+            return append("]\"")
+        }
+        append(address)
     }
 }

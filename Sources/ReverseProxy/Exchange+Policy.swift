@@ -33,13 +33,20 @@ extension Exchange {
         return .allowed
     }
 
+    /// The address of whom the request comes from, as text; empty where nobody knows more than that it came by a Unix socket.
+    func clientAddress(_ client: ClientConnection) -> [UInt8] { origin.client == nil ? client.peerAddress : origin.address }
+
+    /// The host that the client asked.
+    var host: ByteRange { origin.host.isEmpty ? head.host : origin.host }
+
     private func send(_ client: ClientConnection, on connection: PolicyConnection) -> Bool {
         let input = self.input
         let bytes = input.bytes
-        let (wanted, peerAddress) = (connection.session.wantedHeaders, client.peerAddress)
+        let (wanted, address) = (connection.session.wantedHeaders, clientAddress(client))
         return connection.send(
-            check, method: head.methodName.bytes(in: bytes), scheme: .http, authority: head.host.bytes(in: bytes),
-            target: target.range.bytes(in: bytes), peerAddress: peerAddress.span, peerPort: client.peerPort
+            check, method: head.methodName.bytes(in: bytes), scheme: origin.scheme ?? .http, authority: host.bytes(in: bytes),
+            target: target.range.bytes(in: bytes), peerAddress: address.span,
+            peerPort: origin.client == nil ? client.peerPort : nil
         ) { writer in
             let bytes = input.bytes
             for field in head.fields {

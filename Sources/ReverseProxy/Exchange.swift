@@ -26,6 +26,7 @@ final class Exchange {
     var responseOperations = HeaderOperations()
     let record = AccessRecord()
     let correlation = Correlation()
+    let origin = Origin()
 
     // What holds while it is forwarded: see Exchange+Forwarding.swift.
     var waits = WaitLimits()
@@ -42,6 +43,7 @@ final class Exchange {
             case .complete:
                 correlate(client)
                 try judge()
+                if client.isTrusted { try readOrigin() }
             case .nothing: return .keepAlive
             case .ended: return .close
             }
@@ -120,6 +122,7 @@ final class Exchange {
     private func begin() {
         record.begin()
         correlation.clear()
+        origin.clear()
         target = .none
         requestOperations.clear()
         responseOperations.clear()
@@ -137,7 +140,7 @@ final class Exchange {
         guard configuration.requestIDs != .off || configuration.traceContext != .off else { return }
         let input = self.input
         correlation.note(
-            record.hasHead ? head.fields : [], input.bytes, isTrusted: false, configuration.requestIDs, configuration.traceContext,
+            record.hasHead ? head.fields : [], input.bytes, isTrusted: client.isTrusted, configuration.requestIDs, configuration.traceContext,
             worker.state.random)
     }
 
@@ -157,6 +160,11 @@ final class Exchange {
         if case .length(let length) = head.framing, let limit = worker.configuration.limits.bodyBytes, length > limit {
             throw MessageRefusal(413, "The request's content is larger than \(limit) bytes.")
         }
+    }
+
+    private func readOrigin() throws(MessageRefusal) {
+        let input = self.input
+        try origin.read(head.fields, input.bytes, worker.configuration.trustedProxies)
     }
 
     private var isHealthRequest: Bool {

@@ -21,6 +21,8 @@ extension ProxyConfiguration {
         configuration.readServing(root)
         configuration.readPolicy(root)
         configuration.readObserving(root)
+        configuration.trustedProxies.read(root)
+        root.read("send_forwarded", .boolean, into: &configuration.sendsForwarded)
         configuration.routes = Route.read(root, upstreams: Upstream.read(root)) ?? configuration.routes
         configuration.limits.read(root.section("limits"))
         configuration.timeouts.read(root.section("timeouts"))

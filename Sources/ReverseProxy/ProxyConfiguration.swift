@@ -53,6 +53,10 @@ public struct ProxyConfiguration: Sendable, Equatable {
     public var admin: AdminAddress?
     public var requestIDs = RequestIDSource.off
     public var traceContext = TraceContextMode.off
+    /// Whose word is taken for whom a request comes from.
+    public var trustedProxies = TrustedProxies()
+    /// Whether upstreams are told by `Forwarded` too.
+    public var sendsForwarded = false
     /// The least severe diagnostics to write; requests are logged by ``logFormat`` alone.
     public var logLevel = Logger.Level.info
     /// Paths of the sockets to ask; those that answer share the requests.

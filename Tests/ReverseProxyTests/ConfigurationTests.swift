@@ -1,3 +1,4 @@
+import Bytes
 import Foundation
 import Settings
 import Testing
@@ -6,6 +7,12 @@ import Testing
 
 private func read(_ text: String? = nil, _ environment: [String: String] = [:]) throws -> ProxyConfiguration {
     try ProxyConfiguration.read(text: text, environment: environment)
+}
+
+private func network(_ text: String) throws -> IPNetwork {
+    let bytes = Array(text.utf8)
+    let network = IPNetwork(bytes.span)
+    return try #require(network)
 }
 
 @Suite("Configuration of the proxy")
@@ -60,6 +67,9 @@ struct ConfigurationTests {
             log_level: error
             admin: { listen: "unix:/tmp/admin.sock" }
             request_id: any
+            trusted_proxies: [10.0.0.0/8, "::1", unix]
+            trusted_header: forwarded
+            send_forwarded: true
             trace_context: start
             policy_sockets: [/tmp/a.sock, /tmp/b.sock]
             policy_deadline_milliseconds: 3
@@ -82,6 +92,8 @@ struct ConfigurationTests {
         (expected.host, expected.port, expected.workers) = ("::1", 1, 2)
         (expected.logFormat, expected.logLevel) = (.json, .error)
         (expected.accessLogPath, expected.requestIDs, expected.traceContext) = ("/tmp/access.log", .any, .start)
+        expected.trustedProxies.peers = [.network(try network("10.0.0.0/8")), .network(try network("::1/128")), .unix]
+        (expected.trustedProxies.header, expected.sendsForwarded) = (.forwarded, true)
         expected.admin = .unix(path: "/tmp/admin.sock", mode: 0o600)
         expected.policyDeadlineMilliseconds = 3
         expected.routes = [Route(prefix: "/a", upstream: Upstream(Endpoint(url: "http://a", host: "a", port: 80)))]

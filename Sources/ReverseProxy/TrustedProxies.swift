@@ -1,0 +1,50 @@
+import Bytes
+import Settings
+
+/// Who may say on whose behalf a request comes.
+public struct TrustedProxies: Sendable, Equatable {
+    /// One of them, as the operator writes it.
+    public enum Peer: Sendable, Hashable {
+        case network(IPNetwork)
+        /// Whoever comes by a Unix socket.
+        case unix
+    }
+
+    /// Where they say it. One field, never both: a proxy that writes the one passes the other on as a client sent it.
+    public enum Header: String, Sendable, CaseIterable {
+        /// And `X-Forwarded-Proto`, `X-Forwarded-Host`.
+        case xForwardedFor = "x-forwarded-for"
+        /// RFC 7239.
+        case forwarded
+    }
+
+    public var peers: [Peer] = []
+    public var header = Header.xForwardedFor
+
+    public init() {}
+
+    public var isEmpty: Bool { peers.isEmpty }
+
+    public func contains(_ address: IPAddress) -> Bool {
+        for case .network(let network) in peers where network.contains(address) { return true }
+        return false
+    }
+
+    public var containsUnixSockets: Bool { peers.contains(.unix) }
+}
+
+extension TrustedProxies {
+    mutating func read(_ root: Section) {
+        root.readList("trusted_proxies", .trustedPeer, mayBeNull: true, into: &peers)
+        root.read("trusted_header", .choice, into: &header)
+    }
+}
+
+extension Form where Value == TrustedProxies.Peer {
+    fileprivate static var trustedPeer: Form {
+        Form(accepted: "an IP address, a network as in 10.0.0.0/8 without a bit set behind its length, or unix") { text in
+            let bytes = Array(text.utf8)
+            return text == "unix" ? .unix : IPNetwork(bytes.span).map { .network($0) }
+        }
+    }
+}
