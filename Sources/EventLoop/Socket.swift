@@ -109,6 +109,46 @@ public final class Socket: ByteStream {
         return .failed(Int32(-result))
     }
 
+    /// Copies what is there, as far as the buffer's free room (at least `room` bytes) goes, and leaves it to be received. Where it
+    /// is not enough, park until ``isReadable``: it is so again when more has come.
+    public func peek(into buffer: ByteBuffer, room: Int) -> ReceiveResult {
+        guard isOpen else { return .ended }
+        var result = 0
+        _ = unsafe buffer.fill(atLeast: room) { free in
+            result = unsafe linux_peek(descriptor, free.baseAddress, free.count)
+            return max(result, 0)
+        }
+        if result == 0 { return .ended }
+        isReadable = -result == EINTR
+        if result > 0 { return .received(result) }
+        return -result == EAGAIN || -result == EINTR ? .wouldBlock : .failed(Int32(-result))
+    }
+
+    /// Receives just so many bytes, which a ``peek(into:room:)`` has seen, and forgets them. False where they can't be had.
+    public func skip(_ byteCount: Int, by buffer: ByteBuffer) -> Bool {
+        guard isOpen else { return false }
+        var left = byteCount
+        while left > 0 {
+            var result = 0
+            _ = unsafe buffer.fill(atLeast: left) { free in
+                result = unsafe linux_receive(descriptor, free.baseAddress, left)
+                return max(result, 0)
+            }
+            guard result > 0 || -result == EINTR else { return false }
+            left -= max(result, 0)
+        }
+        isReadable = true
+        return true
+    }
+
+    /// Where this end of the connection is.
+    public var localAddress: SocketAddress? {
+        var storage = linux_address()
+        var length = socklen_t(MemoryLayout<linux_address>.size)
+        guard unsafe linux_local_address(descriptor, &storage, &length) == 0 else { return nil }
+        return SocketAddress(storage: storage, length: length)
+    }
+
     /// Sends what is in the buffer and consumes what the kernel took.
     public func send(_ buffer: ByteBuffer) -> SendResult {
         guard isOpen else { return .failed(EPIPE) }

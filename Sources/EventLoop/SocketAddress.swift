@@ -1,3 +1,4 @@
+import Bytes
 import CLinux
 
 /// Where a socket is: an IP address and port, or the path of a Unix socket.
@@ -16,6 +17,22 @@ public struct SocketAddress: Sendable, Equatable, CustomStringConvertible {
         let length = unsafe linux_unix_address(&storage, path)
         guard length > 0 else { throw SystemError("the socket path \(path)", code: ENAMETOOLONG) }
         return SocketAddress(storage: storage, length: length)
+    }
+
+    /// An IP address and port.
+    public init(_ address: IPAddress, port: UInt16) {
+        var storage = linux_address()
+        let bytes = address.bytes
+        length = unsafe bytes.span.withUnsafeBufferPointer { bytes in
+            unsafe linux_ip_address(&storage, bytes.baseAddress, address.isIPv4 ? 1 : 0, port)
+        }
+        self.storage = storage
+    }
+
+    /// The IP address; nil for a Unix socket.
+    public var ipAddress: IPAddress? {
+        let text = Array(host.utf8)
+        return IPAddress(text.span)
     }
 
     /// All addresses of `host`, a name or an IP address, in the system's order of preference. Blocks: for start-up.

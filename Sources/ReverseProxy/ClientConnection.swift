@@ -22,6 +22,8 @@ final class ClientConnection {
     let peerPort: UInt16
     /// Whether the peer is a proxy that is trusted to say whom a request comes from.
     private(set) var isTrusted = false
+    /// How it came to the listener.
+    var arrival = Arrival() { didSet { judgePeer() } }
     private(set) var worker: WorkerContext
 
     /// What a client may still send while its connection is closed gently.
@@ -37,16 +39,7 @@ final class ClientConnection {
         judgePeer()
     }
 
-    private func judgePeer() {
-        let trusted = worker.configuration.trustedProxies
-        guard !trusted.isEmpty else { return isTrusted = false }
-        let text = peerAddress
-        if let address = IPAddress(text.span) {
-            isTrusted = trusted.contains(address)
-        } else {
-            isTrusted = trusted.containsUnixSockets
-        }
-    }
+    private func judgePeer() { isTrusted = arrival.isKnown && worker.configuration.trustedProxies.contains(peerAddress) }
 
     func serve() async {
         var after = AfterExchange.keepAlive

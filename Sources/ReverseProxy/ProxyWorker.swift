@@ -96,10 +96,19 @@ actor ProxyWorker {
     private func serve(_ socket: Socket, _ address: SocketAddress) async {
         if let context = state.latest {
             count(1, context)
-            await ClientConnection(socket, from: address, in: context).serve()
+            await serve(socket, address, context)
             count(-1, context)
         }
         setup.connections.remove()
+    }
+
+    private func serve(_ socket: Socket, _ peer: SocketAddress, _ context: WorkerContext) async {
+        guard let (address, arrival) = await context.receiveProxyHeader(from: socket, peer, on: Waiter(loop: loop)) else {
+            return socket.close()
+        }
+        let client = ClientConnection(socket, from: address, in: context)
+        client.arrival = arrival
+        await client.serve()
     }
 
     /// Counts in the place that it has under any configuration.

@@ -20,6 +20,8 @@ public struct TrustedProxies: Sendable, Equatable {
 
     public var peers: [Peer] = []
     public var header = Header.xForwardedFor
+    /// Whether their connections begin with a header of the PROXY protocol.
+    public var sendProxyHeader = false
 
     public init() {}
 
@@ -31,12 +33,23 @@ public struct TrustedProxies: Sendable, Equatable {
     }
 
     public var containsUnixSockets: Bool { peers.contains(.unix) }
+
+    /// - Parameter address: a peer's; empty for one that comes by a Unix socket.
+    func contains(_ address: [UInt8]) -> Bool {
+        guard !isEmpty else { return false }
+        if let address = IPAddress(address.span) { return contains(address) }
+        return containsUnixSockets
+    }
 }
 
 extension TrustedProxies {
     mutating func read(_ root: Section) {
         root.readList("trusted_proxies", .trustedPeer, mayBeNull: true, into: &peers)
         root.read("trusted_header", .choice, into: &header)
+        root.read("proxy_protocol", .boolean, into: &sendProxyHeader)
+        if sendProxyHeader, peers.isEmpty {
+            root.report("proxy_protocol", "is true, and trusted_proxies names nobody to send its header", accepted: nil)
+        }
     }
 }
 

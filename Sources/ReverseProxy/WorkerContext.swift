@@ -58,7 +58,7 @@ final class WorkerContext {
     let routeWaits: [WaitLimits]
     let accessLog: AccessLog
     let date: HTTPDate
-    let policyOutage: PolicyOutage
+    let policyOutage: RepeatedWarning
     let limits: HeadLimits
     /// Names that the proxy writes itself, so that none of a client's or an upstream's own goes on beside it.
     let writtenRequestNames: NameSet

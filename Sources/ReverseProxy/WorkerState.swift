@@ -10,7 +10,9 @@ final class WorkerState {
     let policy: PolicyClient
     let logLines: LogBatch
     let date: HTTPDate
-    let policyOutage: PolicyOutage
+    let policyOutage: RepeatedWarning
+    /// Of trusted proxies whose connections don't begin with a PROXY header.
+    let proxyHeaderWarning: RepeatedWarning
     let random = RandomNumbers()
     /// This worker's part of what is counted; nil where nothing is.
     let workerMetrics: WorkerMetrics?
@@ -38,7 +40,8 @@ final class WorkerState {
         policy = PolicyClient(setup.policyEndpoints, configuration: configuration, loop: loop, logger: setup.logger)
         logLines = LogBatch(setup.logWriter, loop: loop)
         date = HTTPDate(loop: loop)
-        policyOutage = PolicyOutage(loop: loop, logger: setup.logger)
+        policyOutage = RepeatedWarning("answered 503", loop: loop, logger: setup.logger)
+        proxyHeaderWarning = RepeatedWarning("closed a connection", loop: loop, logger: setup.logger)
         readiness = setup.observation?.readiness
         workerMetrics = setup.observation?.registry.makeWorkerMetrics()
     }

@@ -69,6 +69,7 @@ struct ConfigurationTests {
             request_id: any
             trusted_proxies: [10.0.0.0/8, "::1", unix]
             trusted_header: forwarded
+            proxy_protocol: true
             send_forwarded: true
             trace_context: start
             policy_sockets: [/tmp/a.sock, /tmp/b.sock]
@@ -93,7 +94,8 @@ struct ConfigurationTests {
         (expected.logFormat, expected.logLevel) = (.json, .error)
         (expected.accessLogPath, expected.requestIDs, expected.traceContext) = ("/tmp/access.log", .any, .start)
         expected.trustedProxies.peers = [.network(try network("10.0.0.0/8")), .network(try network("::1/128")), .unix]
-        (expected.trustedProxies.header, expected.sendsForwarded) = (.forwarded, true)
+        (expected.trustedProxies.header, expected.trustedProxies.sendProxyHeader) = (.forwarded, true)
+        expected.sendsForwarded = true
         expected.admin = .unix(path: "/tmp/admin.sock", mode: 0o600)
         expected.policyDeadlineMilliseconds = 3
         expected.routes = [Route(prefix: "/a", upstream: Upstream(Endpoint(url: "http://a", host: "a", port: 80)))]

@@ -69,6 +69,8 @@ static inline int linux_local_address(int fd, linux_address *address, socklen_t 
     return (int)linux_result(getsockname(fd, (struct sockaddr *)address, length));
 }
 static inline long linux_receive(int fd, void *bytes, size_t count) { return linux_result(recv(fd, bytes, count, 0)); }
+// Leaves what it copies to be received.
+static inline long linux_peek(int fd, void *bytes, size_t count) { return linux_result(recv(fd, bytes, count, MSG_PEEK)); }
 static inline long linux_send(int fd, const void *bytes, size_t count) {
     return linux_result(send(fd, bytes, count, MSG_NOSIGNAL));
 }
@@ -108,6 +110,22 @@ static inline socklen_t linux_unix_address(linux_address *address, const char *p
         return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
     }
     return sizeof *unix_address;
+}
+// Of 16 bytes in network order; an IPv4 address is the last 4 of them.
+static inline socklen_t linux_ip_address(linux_address *address, const uint8_t *bytes, int is_ipv4, uint16_t port) {
+    memset(address, 0, sizeof *address);
+    if (is_ipv4) {
+        struct sockaddr_in *v4 = (struct sockaddr_in *)address;
+        v4->sin_family = AF_INET;
+        v4->sin_port = htons(port);
+        memcpy(&v4->sin_addr, bytes + 12, 4);
+        return sizeof *v4;
+    }
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)address;
+    v6->sin6_family = AF_INET6;
+    v6->sin6_port = htons(port);
+    memcpy(&v6->sin6_addr, bytes, 16);
+    return sizeof *v6;
 }
 static inline int linux_address_family(const linux_address *address) { return address->ss_family; }
 static inline int linux_address_port(const linux_address *address) {
