@@ -116,6 +116,7 @@ struct ConfigurationTests {
         #expect(configuration.socketPath == "/tmp/policy.sock")
         #expect(configuration.socketMode == 0o600)
         #expect(configuration.socketUsers == [0, 33])
+        #expect(configuration.summary.contains("mode 0600, users 0, 33"))
         #expect(configuration.workers == 3)
         #expect(configuration.issuers.first?.requirements.leewaySeconds == 5)
         #expect(configuration.credentialCacheCapacity == 10)
