@@ -39,8 +39,6 @@ final class UpstreamPool {
         maximumIdle = configuration.upstreamIdleConnections
     }
 
-    var idleCount: Int { idle.count }
-
     /// An idle connection that is still open, as far as this side knows.
     func takeIdle(now: Int64) -> UpstreamConnection? {
         while let connection = idle.popLast() {
