@@ -159,7 +159,7 @@ protocol DecisionObserver: AnyObject {
     /// Whether it looks at requests.
     var needsRequest: Bool { get }
 
-    func note(_ decision: Decision, _ judgement: Judgement, _ request: borrowing RequestView)
+    func note(_ decision: Decision, _ judgement: borrowing Judgement, _ request: borrowing RequestView)
     /// Told of a denial without a judgement.
     func note(unjudged decision: Decision)
     /// Told of each credential that was looked up among those found good before.

@@ -1,8 +1,8 @@
 import Counters
 import Policy
 
-/// A request being judged: its evaluation, and the answers to what that has asked for.
-struct Judgement {
+/// A request being judged: its evaluation, and the answers to what that has asked for. Large, so it is moved and never copied.
+struct Judgement: ~Copyable {
     var evaluation: Evaluation
     let receiver: any DecisionReceiver
     let ticket: UInt64

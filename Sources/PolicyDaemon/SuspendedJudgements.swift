@@ -9,7 +9,7 @@ final class SuspendedJudgements {
     private final class Berth {
         var judgement: Judgement?
 
-        init(_ judgement: consuming Judgement) { self.judgement = judgement }
+        init(_ judgement: consuming Judgement) { self.judgement = .some(judgement) }
     }
 
     private struct Place {

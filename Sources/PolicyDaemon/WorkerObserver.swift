@@ -25,7 +25,7 @@ final class WorkerObserver: DecisionObserver {
 
     func noteLookup(isHit: Bool) { metrics.countLookup(isHit: isHit, in: worker) }
 
-    func note(_ decision: Decision, _ judgement: Judgement, _ request: borrowing RequestView) {
+    func note(_ decision: Decision, _ judgement: borrowing Judgement, _ request: borrowing RequestView) {
         metrics.count(decision, in: worker)
         guard isTimed else { return }
         let duration = Clock.monotonicNanoseconds() - judgement.startNanoseconds
