@@ -12,13 +12,16 @@ public protocol ByteStream: AnyObject {
     /// Whether bytes that a ``send(_:)`` took have not left yet: call it again once ``isWritable``, with an empty buffer where
     /// there is nothing else.
     var hasUnsent: Bool { get }
+    /// Whether the peer has neither sent anything nor ended its side, looked at more closely than ``isReadable`` does: what is
+    /// no more than the protocol's own (a TLS session ticket, say) is taken in and doesn't count.
+    var isQuiet: Bool { get }
     /// Whether the connection is over in both directions: nothing that is sent can arrive.
     var isBroken: Bool { get }
     var isOpen: Bool { get }
 
     /// Receives what is there, as far as the buffer's free room (at least `room` bytes) goes.
     func receive(into buffer: ByteBuffer, room: Int) -> ReceiveResult
-    /// Sends what is in the buffer and consumes what was taken.
+    /// Sends what is in the buffer and consumes what was taken. What is left must come first in the buffer of the next call.
     func send(_ buffer: ByteBuffer) -> SendResult
     /// The code of a failed result in words.
     func text(of code: Int32) -> String
@@ -31,5 +34,7 @@ public protocol ByteStream: AnyObject {
 }
 
 extension ByteStream {
+    public var isQuiet: Bool { !isReadable }
+
     public func receive(into buffer: ByteBuffer) -> ReceiveResult { receive(into: buffer, room: 4096) }
 }

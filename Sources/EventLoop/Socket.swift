@@ -87,18 +87,23 @@ public final class Socket: ByteStream {
 
     /// Receives what is there, as far as the buffer's free room (at least `room` bytes) goes.
     public func receive(into buffer: ByteBuffer, room: Int) -> ReceiveResult {
-        guard isOpen else { return .ended }
-        var result = 0
-        var offered = 0
+        var outcome = ReceiveResult.ended
         _ = unsafe buffer.fill(atLeast: room) { free in
-            offered = free.count
-            result = unsafe linux_receive(descriptor, free.baseAddress, free.count)
-            return max(result, 0)
+            outcome = unsafe receive(into: free)
+            if case .received(let count) = outcome { return count }
+            return 0
         }
+        return outcome
+    }
+
+    /// Receives what is there into memory that a C library lends.
+    public func receive(into free: UnsafeMutableRawBufferPointer) -> ReceiveResult {
+        guard isOpen else { return .ended }
+        let result = unsafe linux_receive(descriptor, free.baseAddress, free.count)
         if result > 0 {
             // A stream that gave less than it was offered is drained, and the next byte is a new edge (epoll(7)). Not so
             // where the end is already known: it would bring no further edge.
-            if result < offered, !isPeerGone { isReadable = false }
+            if result < free.count, !isPeerGone { isReadable = false }
             return .received(result)
         }
         if result == 0 { return .ended }
@@ -154,17 +159,26 @@ public final class Socket: ByteStream {
         guard isOpen else { return .failed(EPIPE) }
         while !buffer.isEmpty {
             let bytes = buffer.bytes
-            let result = unsafe bytes.withUnsafeBytes { unsafe linux_send(descriptor, $0.baseAddress, $0.count) }
+            let result = unsafe bytes.withUnsafeBytes { unsafe send($0) }
             if result >= 0 {
                 buffer.consume(result)
             } else if -result == EAGAIN {
-                awaitWritable()
                 return .wouldBlock
             } else if -result != EINTR {
                 return .failed(Int32(-result))
             }
         }
         return .sent
+    }
+
+    /// Sends bytes of a C library's memory.
+    ///
+    /// - Returns: how many the kernel took, or a negated errno; after EAGAIN park until ``isWritable``.
+    public func send(_ bytes: UnsafeRawBufferPointer) -> Int {
+        guard isOpen else { return Int(-EPIPE) }
+        let result = unsafe linux_send(descriptor, bytes.baseAddress, bytes.count)
+        if -result == EAGAIN { awaitWritable() }
+        return result
     }
 
     public func text(of code: Int32) -> String { SystemError.text(of: code) }

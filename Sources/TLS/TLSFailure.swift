@@ -4,7 +4,7 @@ import COpenSSL
 public struct TLSFailure: Error, Equatable, CustomStringConvertible {
     public let description: String
 
-    init(_ description: String) { self.description = description }
+    public init(_ description: String) { self.description = description }
 
     /// What the failing call left in this thread's error queue, which is emptied.
     ///

@@ -1,0 +1,69 @@
+import COpenSSL
+
+/// What a peer's certificate says of it, once it has been verified.
+public final class PeerCertificate: Sendable {
+    /// The distinguished name as RFC 4514 writes it: `CN=worker,O=Example`.
+    public let subject: String
+    /// The first alternative name that is a DNS name, a URI or an email address; nil where there is none.
+    public let alternativeName: String?
+    /// The SHA-256 of the certificate, in 64 hexadecimal digits.
+    public let fingerprint: String
+
+    /// Reads an `X509`; nil where it can't be read.
+    init?(_ certificate: OpaquePointer) {
+        guard let fingerprint = unsafe Self.fingerprint(certificate), let subject = unsafe Self.subject(certificate) else { return nil }
+        self.subject = subject
+        self.fingerprint = fingerprint
+        alternativeName = unsafe AlternativeName.all(of: certificate).first?.text
+    }
+
+    private static func fingerprint(_ certificate: OpaquePointer) -> String? {
+        var digest = [UInt8](repeating: 0, count: 32)
+        var count: UInt32 = 32
+        guard unsafe X509_digest(certificate, EVP_sha256(), &digest, &count) == 1, count == 32 else { return nil }
+        let digits = Array("0123456789abcdef".utf8)
+        return String(decoding: digest.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 0xF)]] }, as: UTF8.self)
+    }
+
+    private static func subject(_ certificate: OpaquePointer) -> String? {
+        guard let memory = unsafe BIO_new(BIO_s_mem()) else { return nil }
+        defer { unsafe BIO_free(memory) }
+        let name = unsafe X509_get_subject_name(certificate)
+        guard unsafe X509_NAME_print_ex(memory, name, 0, openssl_name_format) >= 0 else { return nil }
+        var text = [UInt8](repeating: 0, count: unsafe BIO_ctrl_pending(memory))
+        let count = unsafe BIO_read(memory, &text, Int32(clamping: text.count))
+        return String(decoding: text.prefix(max(Int(count), 0)), as: UTF8.self)
+    }
+}
+
+/// One of a certificate's alternative names (RFC 5280 §4.2.1.6).
+struct AlternativeName: Equatable {
+    enum Kind: Equatable { case domain, email, uri }
+
+    let kind: Kind
+    /// As it stands in the certificate.
+    let text: String
+
+    /// Those of the kinds above, in the certificate's order.
+    static func all(of certificate: OpaquePointer) -> [AlternativeName] {
+        guard let found = unsafe X509_get_ext_d2i(certificate, NID_subject_alt_name, nil, nil) else { return [] }
+        let names = OpaquePointer(found)
+        defer { unsafe GENERAL_NAMES_free(names) }
+        let count = unsafe openssl_general_name_count(names)
+        return (0..<count).compactMap { index in
+            let type = unsafe openssl_general_name_type(names, index)
+            let kind: Kind? = switch type {
+            case GEN_DNS: .domain
+            case GEN_EMAIL: .email
+            case GEN_URI: .uri
+            default: nil
+            }
+            guard let kind else { return nil }
+            var first: UnsafePointer<UInt8>?
+            let count = unsafe openssl_general_name_text(names, index, &first)
+            let bytes = unsafe Array(UnsafeBufferPointer(start: first, count: Int(count)))
+            // A zero byte has passed a longer name off as a shorter one (CVE-2009-2408).
+            return bytes.contains(0) ? nil : AlternativeName(kind: kind, text: String(decoding: bytes, as: UTF8.self))
+        }
+    }
+}
