@@ -73,7 +73,7 @@ let package = Package(
             "Bytes", "HTTPMessage", "HTTP2", "EnvoyProtocol", "JSON", "Policy", "PolicyProtocol", "JSONWebToken", "EventLoop", "Counters",
             "KeySources", "Telemetry", "Settings", logging,
         ]),
-        module("ReverseProxy", ["Bytes", "HTTPMessage", "JSON", "PolicyProtocol", "PolicyClient", "EventLoop", "Telemetry", "Settings", logging]),
+        module("ReverseProxy", ["Bytes", "HTTPMessage", "JSON", "PolicyProtocol", "PolicyClient", "EventLoop", "Telemetry", "TLS", "Settings", logging]),
         // Floor 6: the programs
         program("gatehouse-policyd", ["PolicyDaemon", "Settings", logging, arguments]),
         program("gatehouse-proxy", ["ReverseProxy", "Settings", logging, arguments]),
@@ -109,7 +109,7 @@ let package = Package(
             "Bytes", "HTTPMessage", "EnvoyProtocol", "Policy", "PolicyProtocol", "JSON", "JSONWebToken", "KeySources", "Telemetry", "EventLoop", "Counters",
             "Settings", logging,
         ], excluding: ["BadConfigurations"]),
-        tests("ReverseProxy", ["Bytes", "EventLoop", "Settings", logging], excluding: ["BadConfigurations"]),
+        tests("ReverseProxy", ["Bytes", "EventLoop", "TLS", "Settings", logging], excluding: ["BadConfigurations"]),
         // Servers and certificates for the tests of several modules.
         .target(name: "TestSupport", dependencies: ["EventLoop"], path: "Tests/TestSupport", swiftSettings: settings),
     ]

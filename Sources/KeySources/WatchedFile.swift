@@ -6,34 +6,11 @@ struct WatchedFile: Sendable {
     let path: String
     let maximumBytes: Int
     /// What was found by the last look; nil before the first, and while there is no file.
-    private var stamp: Stamp?
+    private var stamp: FileStamp?
 
     init(path: String, maximumBytes: Int) {
         self.path = path
         self.maximumBytes = maximumBytes
-    }
-
-    /// By what a change is noticed. The change time too, since making a file readable moves nothing else.
-    private struct Stamp: Equatable {
-        let device: UInt
-        let inode: UInt
-        let size: Int
-        let modifiedNanoseconds: Int64
-        let changedNanoseconds: Int64
-
-        init(_ status: stat) {
-            device = status.st_dev
-            inode = status.st_ino
-            size = status.st_size
-            modifiedNanoseconds = Int64(status.st_mtim.tv_sec) * 1_000_000_000 + Int64(status.st_mtim.tv_nsec)
-            changedNanoseconds = Int64(status.st_ctim.tv_sec) * 1_000_000_000 + Int64(status.st_ctim.tv_nsec)
-        }
-
-        /// Two writes within one tick of the file system's clock carry the same time. So a file that has changed just now
-        /// is not known by its stamp yet.
-        func isSettled(atUnixMilliseconds now: Int64) -> Bool {
-            now - changedNanoseconds / 1_000_000 > 1000
-        }
     }
 
     /// - Returns: the bytes; nil where the file is as the last look found it, good or not.
@@ -41,14 +18,14 @@ struct WatchedFile: Sendable {
     mutating func look(nowUnixMilliseconds: Int64) throws(UnusableKeySource) -> [UInt8]? {
         var status = stat()
         guard unsafe stat(path, &status) == 0 else { throw failure() }
-        if Stamp(status) == stamp { return nil }
+        if FileStamp(status) == stamp { return nil }
         // Without O_NONBLOCK, opening a FIFO would wait for its writer.
         let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-        guard descriptor >= 0 else { throw failure(at: Stamp(status)) }
+        guard descriptor >= 0 else { throw failure(at: FileStamp(status)) }
         defer { close(descriptor) }
         guard unsafe fstat(descriptor, &status) == 0 else { throw failure() }
         // The stamp from before the reading: what is written meanwhile is then seen by the next look.
-        let found = Stamp(status)
+        let found = FileStamp(status)
         stamp = found.isSettled(atUnixMilliseconds: nowUnixMilliseconds) ? found : nil
         guard status.st_mode & S_IFMT == S_IFREG else { throw UnusableKeySource("\(path) is no regular file") }
         return try read(descriptor)
@@ -68,7 +45,7 @@ struct WatchedFile: Sendable {
         }
     }
 
-    private mutating func failure(at found: Stamp? = nil) -> UnusableKeySource {
+    private mutating func failure(at found: FileStamp? = nil) -> UnusableKeySource {
         let code = errno
         stamp = found
         return UnusableKeySource("\(path) cannot be read: \(SystemError.text(of: code))")

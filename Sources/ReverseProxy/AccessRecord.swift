@@ -98,7 +98,7 @@ final class AccessRecord {
 
 /// Why an exchange ended as it did, where the proxy itself ended it. Stable: logs carry them.
 enum ProxyReason {
-    case health, requestMalformed, routeUnknown, policyUnavailable
+    case health, redirected, hostUnknown, requestMalformed, routeUnknown, policyUnavailable
     case upstreamUnavailable, upstreamTimeout, upstreamMalformed, upstreamBrokeOff
     case upstreamUnhealthy, upstreamOverloaded, circuitOpen
     case clientGone, clientTooSlow, drainOver
@@ -106,6 +106,8 @@ enum ProxyReason {
     var name: StaticString {
         switch self {
         case .health: "health"
+        case .redirected: "redirected"
+        case .hostUnknown: "host-unknown"
         case .requestMalformed: "request-malformed"
         case .routeUnknown: "route-unknown"
         case .policyUnavailable: "policy-unavailable"

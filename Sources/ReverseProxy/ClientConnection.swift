@@ -1,5 +1,6 @@
 import Bytes
 import EventLoop
+import TLS
 
 /// What happens to the client's connection after an exchange.
 enum AfterExchange {
@@ -24,15 +25,25 @@ final class ClientConnection {
     private(set) var isTrusted = false
     /// How it came to the listener.
     var arrival = Arrival() { didSet { judgePeer() } }
+    /// Where it came in.
+    let listener: ListenerSetup
+    /// What the client has shown and is known by; nil for nothing.
+    let certificate: PeerCertificate?
     private(set) var worker: WorkerContext
 
     /// What a client may still send while its connection is closed gently.
     private static let lingerBytes = 1024 * 1024
 
-    init(_ stream: any ByteStream, from address: SocketAddress, in worker: WorkerContext) {
+    /// - Parameter waiter: the one the stream was waited for with.
+    init(
+        _ stream: any ByteStream, from address: SocketAddress, by listener: ListenerSetup, certificate: PeerCertificate? = nil,
+        on waiter: Waiter, in worker: WorkerContext
+    ) {
         self.stream = stream
         self.worker = worker
-        waiter = Waiter(loop: worker.loop)
+        self.listener = listener
+        self.certificate = certificate
+        self.waiter = waiter
         peerAddress = Array(address.host.utf8)
         peerPort = UInt16(address.port)
         stream.waiter = waiter

@@ -46,6 +46,25 @@ extension Exchange {
         return await answer(404, client)
     }
 
+    /// Sends the client to the same target over TLS, with the same method (RFC 9110 §15.4.9).
+    func answerRedirect(_ redirect: SecureRedirect, _ client: ClientConnection) async -> AfterExchange {
+        let input = self.input
+        guard let origin = redirect.origin(of: host.bytes(in: input.bytes).text) else {
+            record.reason = .hostUnknown
+            appendError(421) { $0.append("No certificate is for the host of this request.") }
+            return await answer(421, client)
+        }
+        record.reason = .redirected
+        appendError(308) { $0.append("This address is served over TLS.") }
+        let target = self.target
+        return await answer(308, client) { output in
+            output.append("Location: ")
+            output.append(utf8: origin)
+            output.append(target.range.bytes(in: input.bytes))
+            output.append("\r\n")
+        }
+    }
+
     func answerUpstreamDown(_ reason: ProxyReason, _ client: ClientConnection) async -> AfterExchange {
         await answerUpstream(502, " is unavailable.", reason, client)
     }
@@ -127,6 +146,7 @@ extension Exchange {
         }
         appendRequestID()
         fields(output)
+        output.append(client.listener.strictTransportSecurityLine)
         output.append("Content-Length: ")
         output.append(decimal: body.count)
         output.append("\r\nDate: ")

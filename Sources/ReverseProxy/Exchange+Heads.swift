@@ -79,7 +79,7 @@ extension Exchange {
         } else if !peerAddress.isEmpty {
             output.append(field: "X-Forwarded-For", peerAddress.span)
         }
-        output.append(origin.scheme == .https ? "X-Forwarded-Proto: https\r\n" : "X-Forwarded-Proto: http\r\n")
+        output.append((origin.scheme ?? client.listener.scheme) == .https ? "X-Forwarded-Proto: https\r\n" : "X-Forwarded-Proto: http\r\n")
         let host = self.host.bytes(in: bytes)
         if !host.isEmpty { output.append(field: "X-Forwarded-Host", host) }
         if worker.configuration.sendsForwarded { appendForwarded(client, host) }
@@ -96,7 +96,7 @@ extension Exchange {
             output.append(host)
             output.append("\"")
         }
-        output.append(origin.scheme == .https ? ";proto=https" : ";proto=http")
+        output.append((origin.scheme ?? client.listener.scheme) == .https ? ";proto=https" : ";proto=http")
         if origin.client != nil {
             output.append(", for=")
             output.append(node: peerAddress.span)
@@ -129,7 +129,8 @@ extension Exchange {
     /// - Parameters:
     ///   - coding: how the content is written on; nil where there is none.
     ///   - keepsAlive: whether the client's connection outlives this response.
-    func appendResponseHead(_ coding: BodyReader.Coding?, keepsAlive: Bool) {
+    ///   - listener: the client's, which may have a field of its own to add.
+    func appendResponseHead(_ coding: BodyReader.Coding?, keepsAlive: Bool, by listener: ListenerSetup) {
         let (input, output, payload) = (upstreamInput, self.output, check.verdict)
         let bytes = input.bytes
         worker.loop.buffers.furnish(output)
@@ -142,7 +143,7 @@ extension Exchange {
         var hasDate = false
         for field in response.fields {
             if field.kind == .date { hasDate = true }
-            if passesToClient(field, hasContent: coding != nil, bytes, payload.bytes) {
+            if !listener.replaces(field, in: bytes), passesToClient(field, hasContent: coding != nil, bytes, payload.bytes) {
                 kept.keep(field.line)
             } else {
                 kept.flush(bytes, to: output)
@@ -151,6 +152,7 @@ extension Exchange {
         kept.flush(bytes, to: output)
         responseOperations.append(to: output, from: payload.bytes)
         appendRequestID()
+        output.append(listener.strictTransportSecurityLine)
         if !hasDate {
             output.append("Date: ")
             worker.date.append(to: output)

@@ -44,7 +44,7 @@ extension Exchange {
         let bytes = input.bytes
         let (wanted, address) = (connection.session.wantedHeaders, clientAddress(client))
         return connection.send(
-            check, method: head.methodName.bytes(in: bytes), scheme: origin.scheme ?? .http, authority: host.bytes(in: bytes),
+            check, method: head.methodName.bytes(in: bytes), scheme: origin.scheme ?? client.listener.scheme, authority: host.bytes(in: bytes),
             target: target.range.bytes(in: bytes), peerAddress: address.span,
             peerPort: origin.client == nil ? client.peerPort : nil
         ) { writer in

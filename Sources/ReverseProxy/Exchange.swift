@@ -60,6 +60,7 @@ final class Exchange {
 
     private func handle(_ client: ClientConnection) async -> AfterExchange {
         if isHealthRequest { return await answerHealth(client) }
+        if origin.scheme != .https, let redirect = client.listener.redirect { return await answerRedirect(redirect, client) }
         switch await ask(client) {
         case .allowed: break
         case .denied: return await answerDenial(client)

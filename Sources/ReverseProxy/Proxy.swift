@@ -31,7 +31,8 @@ public struct Proxy {
         warnOfFewDescriptors()
         let setup = try setup()
         let logThread = try SystemThread(name: "log") { setup.logWriter.run() }
-        let (workers, port) = try makeWorkers(setup)
+        let (workers, ports) = try makeWorkers(setup)
+        let watch = try CertificateWatch(setup.listeners.compactMap(\.certificates), logger: logger)
         let threads = try workers.enumerated().map { index, worker in
             try SystemThread(name: "worker-\(index)") { worker.loop.run() }
         }
@@ -41,8 +42,8 @@ public struct Proxy {
         let keeper = UpstreamKeeper(setup.upstreams, loop: try EventLoop(), logger: logger)
         let keeperThread = try SystemThread(name: "upstreams") { keeper.loop.run() }
         Task(executorPreference: keeper.loop) { await keeper.run() }
-        try writeStartLines(port: port, setup.logWriter)
-        let reloader = ProxyReloader(setup, workers: workers, keeper: keeper, readAgain: readAgain, logger: logger)
+        try writeStartLines(ports: ports, setup.logWriter)
+        let reloader = ProxyReloader(setup, workers: workers, keeper: keeper, watch: watch, readAgain: readAgain, logger: logger)
         let admin = try listenForAdmin(setup, reloader)
         ServiceManager.notifyReady()
         serve(signals, reloader, setup.logWriter)
@@ -56,6 +57,7 @@ public struct Proxy {
         Task(executorPreference: keeper.loop) { await keeper.stop() }
         keeperThread.join()
         admin?.stop()
+        watch?.stop()
         setup.logWriter.finish()
         logThread.join()
     }
@@ -81,26 +83,23 @@ public struct Proxy {
     }
 
     /// A file holds requests alone: what the proxy says of itself stays on standard output.
-    private func writeStartLines(port: Int, _ log: LogWriter) throws(SystemError) {
-        guard configuration.accessLogPath != nil else { return StartLines.write(configuration, port: port, to: log) }
+    private func writeStartLines(ports: [Int], _ log: LogWriter) throws(SystemError) {
+        guard configuration.accessLogPath != nil else { return StartLines.write(configuration, ports: ports, to: log) }
         let output = try LogWriter(descriptor: 1) { _ in [] }
-        StartLines.write(configuration, port: port, to: output)
+        StartLines.write(configuration, ports: ports, to: output)
         output.finish()
         output.run()
     }
 
-    /// The workers alone hold the listener, so that the port closes as soon as all have let go of it.
-    private func makeWorkers(_ setup: ProxySetup) throws -> ([ProxyWorker], port: Int) {
-        let listener = try listen()
-        let workers = try (0..<configuration.workers).map { _ in
-            ProxyWorker(setup, loop: try EventLoop(), listener: listener)
+    /// The workers alone hold the listeners, so that their ports close as soon as all have let go of them.
+    private func makeWorkers(_ setup: ProxySetup) throws -> ([ProxyWorker], ports: [Int]) {
+        let listeners = try configuration.allListeners.map { settings in
+            try Listener.tcp(SocketAddress.resolve(host: settings.host, port: settings.port)[0])
         }
-        return (workers, listener.address.port)
-    }
-
-    private func listen() throws -> Listener {
-        let addresses = try SocketAddress.resolve(host: configuration.host, port: configuration.port)
-        return try Listener.tcp(addresses[0])
+        let workers = try (0..<configuration.workers).map { _ in
+            ProxyWorker(setup, loop: try EventLoop(), listeners: listeners)
+        }
+        return (workers, listeners.map(\.address.port))
     }
 
     /// A client takes a descriptor, and another one towards its upstream.
@@ -128,6 +127,7 @@ public struct Proxy {
             configuration: configuration,
             upstreams: upstreams,
             policyEndpoints: try configuration.policySockets.map { try PolicyClient.Endpoint(socketPath: $0) },
+            listeners: try ListenerSetup.all(configuration.allListeners),
             logWriter: logWriter,
             logger: logger,
             connections: ConnectionCount(maximum: configuration.limits.connections),

@@ -34,6 +34,11 @@ extension ProxyConfiguration {
         root.read("name", .line, into: &name)
         root.read("host", .host, overriddenBy: "HOST", into: &host)
         root.read("port", .integer(0...65_535), overriddenBy: "PORT", into: &port)
+        if let listeners = ListenerSettings.read(root) {
+            self.listeners = listeners
+            let others = (root.has("host") || root.has("port") ? ["host and port"] : []) + ["HOST", "PORT"].filter { root.hasVariable($0) }
+            if !others.isEmpty { root.report("listeners", "stands beside \(others.joined(separator: ", "))", accepted: "one or the other") }
+        }
         root.read("workers", .integer(1...1024), overriddenBy: "WORKERS", mayBeNull: true, into: &workers)
         root.read("upstream_idle_connections", .integer(0...100_000), into: &upstreamIdleConnections)
     }
@@ -73,17 +78,19 @@ extension ProxyConfiguration.Timeouts {
 extension Form where Value == String {
     /// What the proxy may listen on.
     static var host: Form {
-        Form(accepted: "a host name, or an IPv4 or IPv6 address without brackets") { text in
-            let isHost = text.utf8.allSatisfy { byte in
-                switch byte {
-                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                    UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "-"), UInt8(ascii: "_"),
-                    UInt8(ascii: ":"), UInt8(ascii: "%"):
-                    true
-                default: false
-                }
+        Form(accepted: "a host name, or an IPv4 or IPv6 address without brackets") { isHost(Substring($0)) ? $0 : nil }
+    }
+
+    /// Held to the alphabet of names and addresses only: the resolver says whether it is one.
+    static func isHost(_ text: Substring) -> Bool {
+        !text.isEmpty && text.utf8.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "-"), UInt8(ascii: "_"),
+                UInt8(ascii: ":"), UInt8(ascii: "%"):
+                true
+            default: false
             }
-            return isHost && !text.isEmpty ? text : nil
         }
     }
 }

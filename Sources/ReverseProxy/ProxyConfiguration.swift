@@ -44,6 +44,8 @@ public struct ProxyConfiguration: Sendable, Equatable {
     public var host = "127.0.0.1"
     /// 0: any free port; the first log line tells which.
     public var port = 3000
+    /// Where to listen instead of at ``host`` and ``port``; empty for those two.
+    public var listeners: [ListenerSettings] = []
     /// Threads that serve requests.
     public var workers = ProcessorCount.available
     public var logFormat = LogFormat.gateway
@@ -75,6 +77,9 @@ public struct ProxyConfiguration: Sendable, Equatable {
         for route in routes where !upstreams.contains(where: { $0.name == route.upstream.name }) { upstreams.append(route.upstream) }
         return upstreams
     }
+
+    /// Everywhere the proxy listens.
+    public var allListeners: [ListenerSettings] { listeners.isEmpty ? [ListenerSettings(host: host, port: port)] : listeners }
 
     /// The built-in defaults.
     public init(policySockets: [String] = [PolicySocket.defaultPath(environment: [:])]) {

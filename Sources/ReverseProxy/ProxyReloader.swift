@@ -8,16 +8,18 @@ final class ProxyReloader: Sendable {
     private let current: Mutex<ProxySetup>
     private let workers: [ProxyWorker]
     private let keeper: UpstreamKeeper
+    private let watch: CertificateWatch?
     private let readAgain: @Sendable () throws(InvalidConfiguration) -> ProxyConfiguration
     private let logger: Logger
 
     init(
-        _ setup: ProxySetup, workers: [ProxyWorker], keeper: UpstreamKeeper,
+        _ setup: ProxySetup, workers: [ProxyWorker], keeper: UpstreamKeeper, watch: CertificateWatch?,
         readAgain: @escaping @Sendable () throws(InvalidConfiguration) -> ProxyConfiguration, logger: Logger
     ) {
         current = Mutex(setup)
         self.workers = workers
         self.keeper = keeper
+        self.watch = watch
         self.readAgain = readAgain
         self.logger = logger
     }
@@ -32,6 +34,7 @@ final class ProxyReloader: Sendable {
                 let setup = try current.replaced(by: configuration)
                 for worker in workers { Task(executorPreference: worker.loop) { await worker.adopt(setup) } }
                 Task(executorPreference: keeper.loop) { [keeper] in await keeper.adopt(setup.upstreams) }
+                watch?.lookNow()
                 setup.connections.setMaximum(configuration.limits.connections)
                 let waiting = current.configuration.needsRestart(for: configuration)
                 if !waiting.isEmpty { logger.warning("reloaded, but for what needs a restart: \(waiting.joined(separator: ", "))") }
@@ -59,6 +62,7 @@ extension ProxyConfiguration {
         var options: [String] = []
         if host != other.host { options.append("host") }
         if port != other.port { options.append("port") }
+        if listeners != other.listeners { options.append("listeners") }
         if workers != other.workers { options.append("workers") }
         if policySockets != other.policySockets { options.append("policy_sockets") }
         if policyDeadlineMilliseconds != other.policyDeadlineMilliseconds { options.append("policy_deadline_milliseconds") }

@@ -10,13 +10,13 @@ actor ProxyWorker {
 
     private let state: WorkerState
     private let setup: ProxySetup
-    /// Let go of at the drain: the port closes when all workers have.
-    private var listener: Listener?
+    /// In the order of the setup's. Let go of at the drain: a port closes when all workers have.
+    private var listeners: [Listener?]
 
-    init(_ setup: ProxySetup, loop: EventLoop, listener: Listener) {
+    init(_ setup: ProxySetup, loop: EventLoop, listeners: [Listener]) {
         self.setup = setup
         self.loop = loop
-        self.listener = listener
+        self.listeners = listeners
         state = WorkerState(setup, loop: loop)
         state.adopt(setup)
     }
@@ -48,17 +48,24 @@ actor ProxyWorker {
     private func sweep() async { await state.sweepRegularly() }
 
     private func serve() async {
-        await withDiscardingTaskGroup { connections in
-            await self.accept(into: &connections)
-            self.listener = nil
-            let timeouts = state.latest?.configuration.timeouts ?? setup.configuration.timeouts
-            state.drainDeadline = loop.nowMilliseconds + timeouts.drain
+        await withDiscardingTaskGroup { accepting in
+            for index in setup.listeners.indices {
+                accepting.addImmediateTask(executorPreference: loop) { await self.serve(listenerAt: index) }
+            }
         }
     }
 
-    private func accept(into connections: inout DiscardingTaskGroup) async {
+    private func serve(listenerAt index: Int) async {
+        await withDiscardingTaskGroup { connections in
+            await self.accept(fromListenerAt: index, into: &connections)
+            self.listeners[index] = nil
+        }
+    }
+
+    private func accept(fromListenerAt index: Int, into connections: inout DiscardingTaskGroup) async {
         let waiter = Waiter(loop: loop)
-        guard let listener else { return }
+        guard let listener = listeners[index] else { return }
+        let entrance = setup.listeners[index]
         let acceptor: Acceptor
         do {
             acceptor = try Acceptor(listener, on: waiter)
@@ -70,7 +77,7 @@ actor ProxyWorker {
             switch acceptor.accept() {
             case .connection(let socket, let address):
                 setup.connections.add()
-                connections.addImmediateTask(executorPreference: loop) { await self.serve(socket, address) }
+                connections.addImmediateTask(executorPreference: loop) { await self.serve(socket, address, entrance) }
             case .none: break
             case .exhausted(let error):
                 state.logger.error("cannot accept: \(error)")
@@ -80,7 +87,7 @@ actor ProxyWorker {
         // What the kernel has queued came before the drain, and is served.
         while case .connection(let socket, let address) = acceptor.accept() {
             setup.connections.add()
-            connections.addImmediateTask(executorPreference: loop) { await self.serve(socket, address) }
+            connections.addImmediateTask(executorPreference: loop) { await self.serve(socket, address, entrance) }
         }
         acceptor.close()
     }
@@ -93,20 +100,21 @@ actor ProxyWorker {
         }
     }
 
-    private func serve(_ socket: Socket, _ address: SocketAddress) async {
+    private func serve(_ socket: Socket, _ address: SocketAddress, _ listener: ListenerSetup) async {
         if let context = state.latest {
             count(1, context)
-            await serve(socket, address, context)
+            await serve(socket, address, listener, context)
             count(-1, context)
         }
         setup.connections.remove()
     }
 
-    private func serve(_ socket: Socket, _ peer: SocketAddress, _ context: WorkerContext) async {
-        guard let (address, arrival) = await context.receiveProxyHeader(from: socket, peer, on: Waiter(loop: loop)) else {
+    private func serve(_ socket: Socket, _ peer: SocketAddress, _ listener: ListenerSetup, _ context: WorkerContext) async {
+        let waiter = Waiter(loop: loop)
+        guard let (address, arrival) = await context.receiveProxyHeader(from: socket, peer, on: waiter) else {
             return socket.close()
         }
-        let client = ClientConnection(socket, from: address, in: context)
+        guard let client = await ClientConnection.open(socket, from: address, by: listener, on: waiter, in: context) else { return }
         client.arrival = arrival
         await client.serve()
     }
@@ -118,6 +126,9 @@ actor ProxyWorker {
 
     /// Stops accepting; ``run(_:)`` returns when what is in flight is done, or its time is over.
     func drain() {
+        guard !state.isDraining else { return }
+        let timeouts = state.latest?.configuration.timeouts ?? setup.configuration.timeouts
+        state.drainDeadline = loop.nowMilliseconds + timeouts.drain
         state.isDraining = true
         loop.wakeAll()
     }

@@ -228,7 +228,7 @@ final class Relay {
         responseCoding = coding ?? .identity
         let endIsSeen = coding != .identity || response.framing.isAnnounced
         keepsClient = exchange.head.keepsAlive && isRequestSent && endIsSeen && !exchange.worker.isDraining
-        exchange.appendResponseHead(coding, keepsAlive: keepsClient)
+        exchange.appendResponseHead(coding, keepsAlive: keepsClient, by: client.listener)
         exchange.record.status = response.status
         exchange.record.noteUpstream()
     }

@@ -4,10 +4,12 @@ import JSON
 
 /// What the proxy says on standard output of itself, in the format of its log: not of one exchange.
 enum StartLines {
-    /// That it is ready: its name and port, and a line for each route.
-    static func write(_ configuration: ProxyConfiguration, port: Int, to writer: LogWriter) {
+    /// That it is ready: its name and where it listens, and a line for each route.
+    static func write(_ configuration: ProxyConfiguration, ports: [Int], to writer: LogWriter) {
         guard configuration.logFormat != .off else { return }
-        var messages = ["\(configuration.name) running on port \(port)"]
+        var messages = configuration.listeners.isEmpty
+            ? ports.map { "\(configuration.name) running on port \($0)" }
+            : zip(configuration.listeners, ports).map { "\(configuration.name) running on \($0.url(port: $1))" }
         for route in configuration.routes { messages.append("\(route.prefix) -> \(route.upstream.summary)") }
         let lines = ByteBuffer(capacity: 1024)
         for message in messages { append(message, level: "info", as: configuration.logFormat, to: lines) }

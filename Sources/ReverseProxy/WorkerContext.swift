@@ -4,6 +4,7 @@ import HTTPMessage
 import Logging
 import PolicyClient
 import Synchronization
+import TLS
 
 /// What all workers share: the configuration, what was made of it, and what stays from one to the next.
 struct ProxySetup: Sendable {
@@ -11,6 +12,8 @@ struct ProxySetup: Sendable {
     /// Each upstream once, whatever number of routes leads to it.
     let upstreams: [UpstreamStatus]
     let policyEndpoints: [PolicyClient.Endpoint]
+    /// What holds at each of the addresses listened on.
+    let listeners: [ListenerSetup]
     let logWriter: LogWriter
     let logger: Logger
     let connections: ConnectionCount
@@ -23,8 +26,8 @@ struct ProxySetup: Sendable {
     func replaced(by configuration: ProxyConfiguration) throws -> ProxySetup {
         let upstreams = try UpstreamStatus.all(in: configuration, keeping: upstreams, logger: logger)
         return ProxySetup(
-            configuration: configuration, upstreams: upstreams, policyEndpoints: policyEndpoints, logWriter: logWriter, logger: logger,
-            connections: connections, observation: try observation?.replaced(by: configuration, upstreams, logWriter))
+            configuration: configuration, upstreams: upstreams, policyEndpoints: policyEndpoints, listeners: listeners,
+            logWriter: logWriter, logger: logger, connections: connections, observation: try observation?.replaced(by: configuration, upstreams, logWriter))
     }
 }
 
@@ -137,6 +140,8 @@ final class WorkerContext {
 
     /// No new request is begun; what is in flight is finished.
     var isDraining: Bool { state.isDraining }
+
+    var handshakes: HandshakeTurns { state.handshakes }
 
     /// Whether a drain has lasted as long as it may.
     var isDrainOver: Bool { state.isDraining && loop.nowMilliseconds >= state.drainDeadline }

@@ -1,6 +1,7 @@
 import EventLoop
 import Logging
 import PolicyClient
+import TLS
 import Telemetry
 
 /// What one worker keeps from one configuration to the next: touched on its loop only.
@@ -14,6 +15,7 @@ final class WorkerState {
     /// Of trusted proxies whose connections don't begin with a PROXY header.
     let proxyHeaderWarning: RepeatedWarning
     let random = RandomNumbers()
+    let handshakes: HandshakeTurns
     /// This worker's part of what is counted; nil where nothing is.
     let workerMetrics: WorkerMetrics?
     private let readiness: ProxyReadiness?
@@ -42,6 +44,7 @@ final class WorkerState {
         date = HTTPDate(loop: loop)
         policyOutage = RepeatedWarning("answered 503", loop: loop, logger: setup.logger)
         proxyHeaderWarning = RepeatedWarning("closed a connection", loop: loop, logger: setup.logger)
+        handshakes = HandshakeTurns(loop: loop)
         readiness = setup.observation?.readiness
         workerMetrics = setup.observation?.registry.makeWorkerMetrics()
     }

@@ -211,6 +211,9 @@ public final class Section {
         }
     }
 
+    /// Whether the environment holds a variable that is not empty.
+    public func hasVariable(_ name: String) -> Bool { reader.variable(name) != nil }
+
     /// Whether the option stands in the file and is not null.
     public func has(_ key: String) -> Bool { member(key).map { !$0.value.isNull } ?? false }
 

@@ -36,7 +36,15 @@ struct ProxyCommand: ParsableCommand {
             StandardError.print("\(error)")
             throw ExitCode.failure
         }
-        if check { return print(proxy.summary) }
+        if check {
+            do {
+                try proxy.checkCertificates()
+            } catch {
+                StandardError.print("\(error)")
+                throw ExitCode.failure
+            }
+            return print(proxy.summary)
+        }
         try serve(proxy, readAgain: read)
     }
 
@@ -59,7 +67,7 @@ extension ProxyConfiguration {
     fileprivate var summary: String {
         var lines = [
             "no mistakes",
-            "listens on \(host.contains(":") ? "[\(host)]" : host):\(port)",
+            "listens on \(allListeners.map(\.url).joined(separator: ", "))",
             "workers: \(workers)",
             "asks \(policySockets.joined(separator: ", "))",
         ]

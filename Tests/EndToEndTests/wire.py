@@ -33,7 +33,7 @@ class Client(Connection):
     """A downstream client that sends whatever bytes it is given, as it is told to."""
 
     def __init__(self, gateway, timeout=20.0):
-        super().__init__(gateway.port, timeout)
+        super().__init__(gateway.port, timeout, sock=gateway.dial(timeout))
 
     def offer(self, data):
         """Sends what the gateway will take: it may well refuse before it has everything."""

@@ -3,6 +3,8 @@ import Foundation
 import Settings
 import Testing
 
+import TLS
+
 @testable import ReverseProxy
 
 private func read(_ text: String? = nil, _ environment: [String: String] = [:]) throws -> ProxyConfiguration {
@@ -110,6 +112,39 @@ struct ConfigurationTests {
         (expected.timeouts.drain, expected.timeouts.linger) = (15, 16)
         expected.upstreamIdleConnections = 17
         #expect(configuration == expected)
+    }
+
+    @Test func `each address has its own options`() throws {
+        let configuration = try read(
+            """
+            listeners:
+              127.0.0.1:80: { redirect_to_https: 443 }
+              "[::]:443":
+                hsts: "max-age=1;includeSubDomains"
+                tls:
+                  certificates: { /b.pem: /b.key, /a.pem: /a.key }
+                  minimum_version: 1.3
+                  client_certificates: { authorities: /ca.pem, required: false }
+              localhost:8080: {}
+            """)
+        var (first, second) = (ListenerSettings(host: "127.0.0.1", port: 80), ListenerSettings(host: "::", port: 443))
+        first.redirectPort = 443
+        second.strictTransportSecurity = "max-age=1; includeSubDomains"
+        var tls = TLSServerSettings(certificates: [
+            CertificateFiles(certificate: "/b.pem", key: "/b.key"), CertificateFiles(certificate: "/a.pem", key: "/a.key"),
+        ])
+        tls.protocols = ["http/1.1"]
+        tls.minimumVersion = .tls13
+        tls.clientCertificates = .init(authoritiesFile: "/ca.pem", isRequired: false)
+        second.tls = tls
+        #expect(configuration.listeners == [first, second, ListenerSettings(host: "localhost", port: 8080)])
+        #expect(configuration.listeners.map(\.url) == ["http://127.0.0.1:80", "https://[::]:443", "http://localhost:8080"])
+    }
+
+    @Test func `the listeners in the example are accepted`() throws {
+        let lines = try deployed("proxy.yaml").split(separator: "\n").drop { !$0.contains("redirect_to_https") }
+        let example = lines.prefix { $0.hasPrefix("#   ") }.map { $0.dropFirst(2) }.joined(separator: "\n")
+        #expect(try read("listeners:\n\(example)\n").listeners.map(\.url) == ["http://0.0.0.0:80", "https://[::]:443"])
     }
 
     @Test func `the environment overrides the file`() throws {

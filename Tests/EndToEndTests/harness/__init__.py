@@ -4,16 +4,18 @@ Every wait here asks for the thing waited for, with a deadline; nothing sleeps f
 """
 
 from .admin import Admin
+from .authority import Authority, Identity
 from .gateway import Gateway
 from .http1 import Connection, MalformedResponse, Response, exchange, raw, request_bytes
 from .process import Process, free_port, until
 from .redis import Redis
 from .relay import Relay
+from .tls_gateway import TLSGateway, listeners_yaml, tls_yaml
 from .tokens import SECRET, decode_segment, encode_segment, sign, token
 from .upstream import Request, ScriptedUpstream, UpstreamConnection, answer, respond
 
 __all__ = [
-    "SECRET", "Admin", "Connection", "Gateway", "MalformedResponse", "Process", "Redis", "Relay", "Request", "Response",
-    "ScriptedUpstream", "UpstreamConnection", "answer", "decode_segment", "encode_segment", "exchange", "free_port",
-    "raw", "request_bytes", "respond", "sign", "token", "until",
+    "SECRET", "Admin", "Authority", "Connection", "Gateway", "Identity", "MalformedResponse", "Process", "Redis", "Relay", "Request",
+    "Response", "ScriptedUpstream", "TLSGateway", "UpstreamConnection", "answer", "decode_segment", "encode_segment", "exchange", "free_port",
+    "listeners_yaml", "raw", "request_bytes", "respond", "sign", "tls_yaml", "token", "until",
 ]

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -109,7 +110,7 @@ class Gateway:
         process = self._launch("proxy", [program("gatehouse-proxy"), "--config", configuration],
                                self._environment(self._proxy_env))
         if self._proxy_env.get("LOG_FORMAT") != "off":
-            process.wait_for_line(f"running on port {self.port}")
+            process.wait_for_line(lambda line: re.search(rf"running on (port |https?://\S+:){self.port}\b", line))
         self._until_listening(process, self.port)
         self.proxy = process
         return process
@@ -180,8 +181,11 @@ class Gateway:
             keywords["token"] = mint(user)
         return self.request("GET", target, **keywords)
 
+    def dial(self, timeout: float = 10.0) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout)
+
     def connect(self, timeout: float = 10.0) -> Connection:
-        return Connection(self.port, timeout)
+        return Connection(self.port, timeout, sock=self.dial(timeout))
 
     def tool(self, *arguments: str, **env: str) -> subprocess.CompletedProcess:
         """Runs `gatehouse` with these arguments, against this gateway's daemon."""

@@ -1,0 +1,58 @@
+import EventLoop
+import Logging
+import TLS
+
+/// Looks at the certificates' files every second, on a thread of its own since files may keep their reader waiting.
+actor CertificateWatch {
+    nonisolated let loop: EventLoop
+    nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe loop.asUnownedSerialExecutor() }
+
+    private static let intervalMilliseconds: Int64 = 1000
+
+    private let certificates: [ListenerCertificates]
+    private let logger: Logger
+    private let thread: SystemThread
+    private var isOver = false
+
+    /// Begins to watch. Nil where there is nothing to.
+    init?(_ certificates: [ListenerCertificates], logger: Logger) throws(SystemError) {
+        guard !certificates.isEmpty else { return nil }
+        let loop = try EventLoop()
+        self.loop = loop
+        self.certificates = certificates
+        self.logger = logger
+        thread = try SystemThread(name: "certificates") { loop.run() }
+        Task(executorPreference: loop) { await self.run() }
+    }
+
+    private func run() async {
+        let waiter = Waiter(loop: loop)
+        while !isOver {
+            look(isForced: false)
+            await waiter.sleep(milliseconds: Self.intervalMilliseconds, unless: { self.isOver })
+        }
+        loop.stop()
+    }
+
+    /// Reads the files, changed or not where `isForced`, and says what came of it.
+    func look(isForced: Bool) {
+        for certificates in certificates {
+            switch certificates.look(isForced: isForced) {
+            case .unchanged: break
+            case .read: logger.notice("the certificates of \(certificates.url) have been read again")
+            case .refused(let failure): logger.error("the certificates of \(certificates.url) stay as they were: \(failure)")
+            }
+        }
+    }
+
+    /// Ends the watch, and waits for that.
+    nonisolated func stop() {
+        Task(executorPreference: loop) { await self.end() }
+        thread.join()
+    }
+
+    private func end() {
+        isOver = true
+        loop.wakeAll()
+    }
+}

@@ -1,0 +1,39 @@
+import EventLoop
+import TLS
+
+extension ClientConnection {
+    /// Begins what the listener wants spoken on a connection it brought. Nil where that came to nothing.
+    static func open(
+        _ socket: Socket, from address: SocketAddress, by listener: ListenerSetup, on waiter: Waiter, in worker: WorkerContext
+    ) async -> ClientConnection? {
+        guard let certificates = listener.certificates else {
+            return ClientConnection(socket, from: address, by: listener, on: waiter, in: worker)
+        }
+        do throws(TLSFailure) {
+            let stream = try await beginTLS(on: socket, certificates, waiter, worker)
+            return ClientConnection(
+                stream, from: address, by: listener, certificate: stream.peerCertificate, on: waiter, in: worker)
+        } catch {
+            // Whoever scans the network causes these: no matter for the operator.
+            worker.state.logger.debug("no TLS with \(address): \(error)")
+            return nil
+        }
+    }
+
+    private static func beginTLS(
+        on socket: Socket, _ certificates: ListenerCertificates, _ waiter: Waiter, _ worker: WorkerContext
+    ) async throws(TLSFailure) -> TLSStream {
+        let timeout = worker.configuration.timeouts.head
+        socket.waiter = waiter
+        waiter.setDeadline(afterMilliseconds: timeout)
+        // A client that says nothing costs its socket and no more, and is not waited for by a drain.
+        while !socket.isReadable, !waiter.isDue, !worker.isDraining { await waiter.park() }
+        guard socket.isReadable else {
+            socket.close()
+            throw TLSFailure("the client did not begin it")
+        }
+        return try await TLSStream.accept(
+            over: socket, certificates.current, on: waiter, timeoutMilliseconds: timeout, taking: worker.handshakes,
+            unless: { worker.isDrainOver })
+    }
+}

@@ -1,0 +1,103 @@
+import Settings
+import TLS
+
+extension ListenerSettings {
+    /// Reads the map of addresses to what holds there.
+    ///
+    /// - Returns: nil where no listeners are given.
+    static func read(_ root: Section) -> [ListenerSettings]? {
+        guard root.has("listeners") else { return nil }
+        let accepted = "a map of addresses to options, such as \"0.0.0.0:443\": { tls: … }, or null"
+        guard let entries = root.entries("listeners", accepted: accepted) else { return nil }
+        let listeners = entries.compactMap { entry -> ListenerSettings? in
+            let place = entry.key(as: .listenerPlace)
+            guard let options = entry.options(accepted: "a map of options, {} for none") else { return nil }
+            var listener = place ?? ListenerSettings(host: "", port: 0)
+            listener.read(options)
+            return place == nil ? nil : listener
+        }
+        if entries.isEmpty { root.report("listeners", "is empty", accepted: accepted) }
+        if let redirecting = listeners.first(where: { $0.redirectPort != nil }), !listeners.contains(where: { $0.tls != nil }) {
+            // Only its certificates say which hosts a client may be sent to.
+            root.report("listeners", "redirects from \(redirecting.url), but none has tls", accepted: nil)
+        }
+        return listeners
+    }
+
+    private mutating func read(_ options: Section) {
+        if options.has("tls") { tls = TLSServerSettings.read(options.section("tls")) }
+        options.read("redirect_to_https", .integer(1...65_535), into: &redirectPort)
+        options.read("hsts", .strictTransportSecurity, into: &strictTransportSecurity)
+        if redirectPort != nil, options.has("tls") { options.report("redirect_to_https", "stands beside tls", accepted: "one of the two") }
+        if strictTransportSecurity != nil, !options.has("tls") {
+            options.report("hsts", "stands where there is no tls, and no browser would heed it", accepted: "it beside tls")
+        }
+    }
+}
+
+extension TLSServerSettings {
+    /// Reads what a listener with TLS needs. Nil where it has no certificate, which is then reported.
+    static func read(_ tls: Section) -> TLSServerSettings? {
+        let accepted = "a map of certificate files to key files, each an absolute path"
+        var settings = TLSServerSettings(certificates: [])
+        settings.protocols = ["http/1.1"]
+        tls.read("minimum_version", .choice, into: &settings.minimumVersion)
+        if tls.has("client_certificates") { settings.clientCertificates = .read(tls.section("client_certificates")) }
+        guard tls.has("certificates") else {
+            tls.report("has no certificates", accepted: accepted)
+            return nil
+        }
+        guard let entries = tls.entries("certificates", accepted: accepted) else { return nil }
+        if entries.isEmpty { tls.report("certificates", "is empty", accepted: accepted) }
+        settings.certificates = entries.compactMap { entry in
+            guard let certificate = entry.key(as: .absolutePath), let key = entry.value(.absolutePath) else { return nil }
+            return CertificateFiles(certificate: certificate, key: key)
+        }
+        return settings
+    }
+}
+
+extension TLSServerSettings.ClientCertificates {
+    fileprivate static func read(_ clients: Section) -> Self? {
+        var isRequired = true
+        clients.read("required", .boolean, into: &isRequired)
+        return clients.require("authorities", .absolutePath).map { Self(authoritiesFile: $0, isRequired: isRequired) }
+    }
+}
+
+extension Form where Value == ListenerSettings {
+    /// An address and a port, an IPv6 address in brackets.
+    static var listenerPlace: Form {
+        Form(accepted: "host:port or [address]:port, such as 0.0.0.0:443") { text in
+            guard let colon = text.lastIndex(of: ":") else { return nil }
+            let digits = text[text.index(after: colon)...]
+            guard (1...5).contains(digits.utf8.count), digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let port = Int(digits),
+                port <= 65_535
+            else { return nil }
+            var host = text[..<colon]
+            if host.hasPrefix("["), host.hasSuffix("]") {
+                host = host.dropFirst().dropLast()
+                guard host.contains(":") else { return nil }
+            } else if host.contains(":") {
+                return nil
+            }
+            return Form<String>.isHost(host) ? ListenerSettings(host: String(host), port: port) : nil
+        }
+    }
+}
+
+extension Form where Value == String {
+    /// The directives of RFC 6797 §6.1, and the one that browsers' preload lists ask for.
+    fileprivate static var strictTransportSecurity: Form {
+        Form(accepted: "max-age=SECONDS, perhaps followed by ; includeSubDomains and ; preload") { text in
+            let parts = text.split(separator: ";", omittingEmptySubsequences: false).map { part in
+                String(part.drop { $0 == " " })
+            }
+            guard let first = parts.first, first.hasPrefix("max-age="), let seconds = Int(first.dropFirst(8)), seconds >= 0,
+                first.utf8.count <= 20, !first.contains("+")
+            else { return nil }
+            let isAccepted = [["includeSubDomains"], ["includeSubDomains", "preload"], []].contains(Array(parts.dropFirst()))
+            return isAccepted ? parts.joined(separator: "; ") : nil
+        }
+    }
+}
