@@ -62,7 +62,7 @@ let package = Package(
         module("EventLoop", ["Bytes", "CLinux"]),
         module("Settings", ["CLinux", yams]),
         // Floor 3
-        module("TLS", ["Bytes", "EventLoop", "COpenSSL"]),
+        module("TLS", ["Bytes", "EventLoop", "Settings", "COpenSSL", logging]),
         module("PolicyClient", ["Bytes", "PolicyProtocol", "EventLoop", logging]),
         module("KeySources", ["JSON", "JSONWebToken", "EventLoop", "CCurl", logging]),
         module("Telemetry", ["Bytes", "HTTPMessage", "JSON", "EventLoop", "Settings", logging]),
@@ -71,7 +71,7 @@ let package = Package(
         // Floor 5: the two halves
         module("PolicyDaemon", [
             "Bytes", "HTTPMessage", "HTTP2", "EnvoyProtocol", "JSON", "Policy", "PolicyProtocol", "JSONWebToken", "EventLoop", "Counters",
-            "KeySources", "Telemetry", "Settings", logging,
+            "KeySources", "Telemetry", "TLS", "Settings", logging,
         ]),
         module("ReverseProxy", ["Bytes", "HTTPMessage", "JSON", "PolicyProtocol", "PolicyClient", "EventLoop", "Telemetry", "TLS", "Settings", logging]),
         // Floor 6: the programs

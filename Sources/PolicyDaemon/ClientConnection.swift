@@ -1,9 +1,9 @@
 import Bytes
 import EventLoop
 
-/// One client's connection: moves bytes between its socket and its session, each wait under a deadline.
+/// One client's connection: moves bytes between its stream and its session, each wait under a deadline.
 final class ClientConnection: TurnFlushing {
-    private let socket: Socket
+    private let stream: any ByteStream
     private let waiter: Waiter
     private let session: any DialectSession
     private let drain: Drain
@@ -11,7 +11,7 @@ final class ClientConnection: TurnFlushing {
     private var input: ByteBuffer?
     private var isFlushDue = false
     private var hasSaidGoAway = false
-    private var endingOfSocket: String?
+    private var endingOfStream: String?
 
     // Each a moment on the loop's clock, in milliseconds; nil while there is nothing to wait for.
     private var helloDue: Int64?
@@ -21,45 +21,47 @@ final class ClientConnection: TurnFlushing {
     private var leavingDue: Int64?
     private let leavingMilliseconds: () -> Int64
 
-    /// - Parameter leavingMilliseconds: how long a client may take to begin anew when it is asked to.
+    /// - Parameters:
+    ///   - waiter: the one that the stream was waited for with.
+    ///   - leavingMilliseconds: how long a client may take to begin anew when it is asked to.
     init(
-        _ socket: Socket, _ session: any DialectSession, drain: Drain, _ limits: DaemonLimits,
+        _ stream: any ByteStream, _ session: any DialectSession, on waiter: Waiter, drain: Drain, _ limits: DaemonLimits,
         leavingMilliseconds: @escaping () -> Int64 = { 30_000 }
     ) {
         self.leavingMilliseconds = leavingMilliseconds
-        self.socket = socket
+        self.stream = stream
         self.session = session
         self.drain = drain
         self.limits = limits
-        waiter = Waiter(loop: socket.loop)
+        self.waiter = waiter
         helloDue = waiter.loop.nowMilliseconds + limits.helloMilliseconds
     }
 
     /// Serves the client until one side ends the connection, and says why it ended.
     func serve() async -> String {
-        socket.waiter = waiter
+        stream.waiter = waiter
         session.hasLateOutput = { [unowned self] in flushLater() }
-        while socket.isOpen {
+        while stream.isOpen {
             if mayReceive {
                 receive()
                 flushLater()
             }
             if drain.hasBegun || session.isOutdated, !hasSaidGoAway { sayGoAway() }
-            if !session.output.isEmpty, socket.isWritable, !isFlushDue { flush() }
+            if !session.output.isEmpty || stream.hasUnsent, stream.isWritable, !isFlushDue { flush() }
             endWhatIsLate()
             if session.isOver, !isFlushDue { close() }
-            guard socket.isOpen else { break }
+            guard stream.isOpen else { break }
             setDeadline()
             if mayReceive { await waiter.yieldTurn() } else { await waiter.park() }
         }
         session.hasLateOutput = {}
         if let input { waiter.loop.buffers.give(input) }
-        return endingOfSocket ?? session.ending ?? "closed"
+        return endingOfStream ?? session.ending ?? "closed"
     }
 
     /// A client that leaves too many verdicts unread isn't listened to until it has read some.
     private var mayReceive: Bool {
-        socket.isReadable && !session.isOver && session.output.count < limits.waitingOutputBytes
+        stream.isReadable && !session.isOver && session.output.count < limits.waitingOutputBytes
     }
 
     // MARK: Input
@@ -70,13 +72,13 @@ final class ClientConnection: TurnFlushing {
         let held = input.count
         var received = 0
         receiving: while mayReceive, received < limits.receiveBytesPerTurn {
-            switch socket.receive(into: input, room: 8 * 1024) {
+            switch stream.receive(into: input, room: 8 * 1024) {
             case .received(let byteCount):
                 received += byteCount
                 session.receive(input, nowUnixMilliseconds: waiter.loop.nowUnixMilliseconds)
             case .wouldBlock: break receiving
             case .ended: return close(because: input.isEmpty ? "closed by the client" : "closed by the client within a frame")
-            case .failed(let code): return close(because: SystemError.text(of: code))
+            case .failed(let code): return close(because: stream.text(of: code))
             }
         }
         if session.isGreeted { helloDue = nil }
@@ -94,22 +96,22 @@ final class ClientConnection: TurnFlushing {
     // MARK: Output
 
     private func flushLater() {
-        guard !isFlushDue, socket.isOpen, !session.output.isEmpty else { return }
+        guard !isFlushDue, stream.isOpen, !session.output.isEmpty else { return }
         isFlushDue = true
         waiter.loop.flushAtEndOfTurn(self)
     }
 
     func flush() {
         isFlushDue = false
-        guard socket.isOpen, socket.isWritable else { return }
+        guard stream.isOpen, stream.isWritable else { return }
         let waiting = session.output.count
-        switch socket.send(session.output) {
+        switch stream.send(session.output) {
         case .sent: outputDue = nil
         case .wouldBlock:
             if outputDue == nil || session.output.count < waiting {
                 outputDue = waiter.loop.nowMilliseconds + limits.outputStallMilliseconds
             }
-        case .failed(let code): close(because: SystemError.text(of: code))
+        case .failed(let code): close(because: stream.text(of: code))
         }
         // Sent while the task was parked: there may be room to receive again, a deadline to set, or nothing left to do.
         if mayReceive || session.isOver || outputDue != nil { waiter.wake() }
@@ -136,7 +138,7 @@ final class ClientConnection: TurnFlushing {
     }
 
     private func endWhatIsLate() {
-        guard socket.isOpen else { return }
+        guard stream.isOpen else { return }
         let now = waiter.loop.nowMilliseconds
         if let helloDue, helloDue <= now {
             session.end(late: .greeting(milliseconds: limits.helloMilliseconds))
@@ -154,9 +156,9 @@ final class ClientConnection: TurnFlushing {
     }
 
     private func close(because ending: String? = nil) {
-        guard socket.isOpen else { return }
-        endingOfSocket = ending
-        socket.close()
+        guard stream.isOpen else { return }
+        endingOfStream = ending
+        stream.close()
         waiter.wake()
     }
 }

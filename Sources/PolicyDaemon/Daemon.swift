@@ -4,6 +4,7 @@ import Logging
 import Policy
 import Settings
 import Telemetry
+import TLS
 
 /// The policy daemon: answers on its socket, for every request, *allow or deny, and as whom*.
 public struct Daemon {
@@ -36,7 +37,9 @@ public struct Daemon {
         let registry = MetricRegistry()
         let setup = try Setup(configuration, replacing: nil, registry: registry, decisionLog: log?.writer, logger: logger)
         try setup.authentication.keeper.start()
-        let (workers, threads) = try start(crew, setup, registry)
+        let doors = try openDoors()
+        let watch = try CertificateWatch(doors.compactMap(\.certificates), logger: logger)
+        let (workers, threads) = try start(crew, setup, registry, doors)
         let reloader = Reloader(setup, workers: workers, registry: registry, readAgain: readAgain, logger: logger)
         let admin = try configuration.admin.map { address in
             try AdminListener(
@@ -45,12 +48,13 @@ public struct Daemon {
         logger.notice("listening on \(configuration.places), \(workers.count) workers, counting in \(configuration.place)")
         if let admin { logger.notice("metrics at \(admin.address)") }
         ServiceManager.notifyReady()
-        serve(signals, reloader, log?.writer)
+        serve(signals, reloader, log?.writer, watch)
         ServiceManager.notifyStopping()
         logger.notice("stopping: the clients have \(configuration.drainMilliseconds) ms to leave")
         for worker in workers { Task(executorPreference: worker.loop) { await worker.beginDrain() } }
         for thread in threads { thread.join() }
         admin?.stop()
+        watch?.stop()
         reloader.stop()
         log?.writer.finish()
         log?.thread.join()
@@ -58,10 +62,12 @@ public struct Daemon {
     }
 
     /// Returns when the daemon is to stop.
-    private func serve(_ signals: Signals, _ reloader: Reloader, _ log: LogWriter?) {
+    private func serve(_ signals: Signals, _ reloader: Reloader, _ log: LogWriter?, _ watch: CertificateWatch?) {
         while true {
             switch signals.wait() {
-            case Signals.hangUp: _ = reloader.reload()
+            case Signals.hangUp:
+                _ = reloader.reload()
+                watch?.lookNow()
             case Signals.user1:
                 do { try log?.reopen() } catch { logger.error("the decision log can't be opened again: \(error)") }
             default: return
@@ -79,13 +85,22 @@ public struct Daemon {
         return (writer, try SystemThread(name: "decisions") { writer.run() })
     }
 
-    /// Opens the socket and starts the workers. They alone hold the listener, so that it closes as soon as all have let go.
-    private func start(_ crew: Crew, _ setup: Setup, _ registry: MetricRegistry) throws -> ([DaemonWorker], [SystemThread]) {
-        let socket = try Listener.unix(path: configuration.socketPath, mode: configuration.socketMode)
-        var doors = [DoorSettings(listener: socket, dialects: Set(configuration.dialects))]
+    /// Opens the addresses, and the socket last: who waits for that finds everything open.
+    private func openDoors() throws -> [DoorSettings] {
+        var doors: [DoorSettings] = []
         for place in configuration.listening {
-            doors.append(DoorSettings(listener: try Listener.tcp(place.address), dialects: Set(place.dialects)))
+            let certificates = try place.tls.map { try ServerCertificates($0, of: "\(place.address)") }
+            doors.append(DoorSettings(
+                listener: try Listener.tcp(place.address), dialects: Set(place.dialects), certificates: certificates))
         }
+        let socket = try Listener.unix(path: configuration.socketPath, mode: configuration.socketMode)
+        return [DoorSettings(listener: socket, dialects: Set(configuration.dialects))] + doors
+    }
+
+    /// Starts the workers. They alone keep the listeners, so that these close as soon as all have let go.
+    private func start(
+        _ crew: Crew, _ setup: Setup, _ registry: MetricRegistry, _ doors: [DoorSettings]
+    ) throws -> ([DaemonWorker], [SystemThread]) {
         var workers: [DaemonWorker] = []
         for index in 0..<max(configuration.workers, 1) {
             let worker = DaemonWorker(

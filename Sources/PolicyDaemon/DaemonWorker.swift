@@ -4,6 +4,7 @@ import EventLoop
 import Logging
 import Policy
 import Telemetry
+import TLS
 
 /// One core's share of the daemon: an actor on its own loop. Nothing it owns is shared but the in-memory counters.
 actor DaemonWorker {
@@ -22,6 +23,7 @@ actor DaemonWorker {
     private var decisionLog: DecisionLog?
     private let drain = Drain()
     private let limits: DaemonLimits
+    private let handshakes: HandshakeTurns
     private let maintenanceWaiter: Waiter
     private var isStopping = false
     private var log: BoundedLog
@@ -50,6 +52,7 @@ actor DaemonWorker {
                 rules: setup.configuration.rules, authenticator: Authenticator(setup.authentication), counters: counters,
                 observer: WorkerObserver(setup.metrics, metrics, log: decisionLog, isTimed: setup.configuration.admin != nil)),
             rateLimits: Self.rateLimits(setup, counters))
+        handshakes = HandshakeTurns(loop: loop)
         maintenanceWaiter = Waiter(loop: loop)
         log = BoundedLog(logger, linesPerSecond: limits.logLinesPerSecond)
     }
@@ -172,8 +175,7 @@ actor DaemonWorker {
                 if address.isUnix, !mayAsk(socket) {
                     socket.close()
                 } else if crew.admitConnection(at: index) {
-                    let dialects = door.dialects
-                    connections.addImmediateTask(executorPreference: loop) { await self.serve(socket, from: address, dialects) }
+                    connections.addImmediateTask(executorPreference: loop) { await self.serve(socket, from: address, atDoor: number) }
                 } else {
                     socket.close()
                     log.log(
@@ -203,18 +205,36 @@ actor DaemonWorker {
         peer.map { "process \($0.pid) of user \($0.uid)" } ?? "an unknown process"
     }
 
-    private func serve(_ socket: Socket, from address: SocketAddress, _ dialects: Set<Dialect>) async {
+    private func serve(_ socket: Socket, from address: SocketAddress, atDoor number: Int) async {
+        defer { crew.connectionEnded(at: index) }
+        let waiter = Waiter(loop: loop)
+        var process = address.isUnix ? Self.name(socket.peerCredentials) : "\(address)"
+        var stream: any ByteStream = socket
+        if let certificates = doors[number].certificates {
+            do throws(TLSFailure) {
+                let secure = try await TLSStream.accept(
+                    over: socket, certificates.current, on: waiter, timeoutMilliseconds: limits.helloMilliseconds, taking: handshakes,
+                    unless: { drain.hasBegun })
+                if let certificate = secure.peerCertificate { process += ", \(certificate.subject)" }
+                stream = secure
+            } catch {
+                log.log(.warning, nowMilliseconds: loop.nowMilliseconds, "no TLS with \(process): \(error)")
+                return
+            }
+        }
+        await serve(stream, waiter, process, doors[number].dialects)
+    }
+
+    private func serve(_ stream: any ByteStream, _ waiter: Waiter, _ process: String, _ dialects: Set<Dialect>) async {
         let session = OpeningSession(
             point, dialects: dialects, maximumInFlight: setup.configuration.maximumInFlight, output: ByteBuffer(capacity: 16 * 1024))
-        let process = address.isUnix ? Self.name(socket.peerCredentials) : "\(address)"
         log.log(.debug, nowMilliseconds: loop.nowMilliseconds, "connected: \(process)")
         metrics.add(1, to: setup.metrics.connections)
         let ending = await ClientConnection(
-            socket, session, drain: drain, limits, leavingMilliseconds: { self.setup.configuration.drainMilliseconds }).serve()
+            stream, session, on: waiter, drain: drain, limits, leavingMilliseconds: { self.setup.configuration.drainMilliseconds }).serve()
         metrics.add(-1, to: setup.metrics.connections)
         log.log(
             session.ending == nil ? .debug : .warning, nowMilliseconds: loop.nowMilliseconds,
             "disconnected: \(session.clientName.debugDescription), \(process): \(ending.debugDescription)")
-        crew.connectionEnded(at: index)
     }
 }

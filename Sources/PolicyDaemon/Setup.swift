@@ -4,6 +4,7 @@ import KeySources
 import Logging
 import Policy
 import Telemetry
+import TLS
 
 /// What all workers share under one configuration.
 final class Setup: Sendable {
@@ -52,6 +53,13 @@ extension DaemonConfiguration {
     fileprivate func countsWhere(_ other: DaemonConfiguration) -> Bool {
         redis == other.redis && redisDeadlineMilliseconds == other.redisDeadlineMilliseconds && onFailure == other.onFailure
             && memoryCounterCapacity == other.memoryCounterCapacity
+    }
+
+    /// Reads the certificates of every listener, as the daemon does when it starts.
+    public func checkCertificates() throws(TLSFailure) {
+        for place in listening {
+            if let tls = place.tls { _ = try ServerCertificates(tls, of: "\(place.address)") }
+        }
     }
 
     /// Where it listens.

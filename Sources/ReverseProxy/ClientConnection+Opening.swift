@@ -21,7 +21,7 @@ extension ClientConnection {
     }
 
     private static func beginTLS(
-        on socket: Socket, _ certificates: ListenerCertificates, _ waiter: Waiter, _ worker: WorkerContext
+        on socket: Socket, _ certificates: ServerCertificates, _ waiter: Waiter, _ worker: WorkerContext
     ) async throws(TLSFailure) -> TLSStream {
         let timeout = worker.configuration.timeouts.head
         socket.waiter = waiter

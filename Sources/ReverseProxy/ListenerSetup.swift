@@ -7,13 +7,13 @@ import TLS
 final class ListenerSetup: Sendable {
     let settings: ListenerSettings
     /// Nil: HTTP in the clear.
-    let certificates: ListenerCertificates?
+    let certificates: ServerCertificates?
     /// Where requests are sent instead of being served.
     let redirect: SecureRedirect?
     /// The whole line of `Strict-Transport-Security`; empty for none.
     let strictTransportSecurityLine: [UInt8]
 
-    private init(_ settings: ListenerSettings, _ certificates: ListenerCertificates?, _ redirect: SecureRedirect?) {
+    private init(_ settings: ListenerSettings, _ certificates: ServerCertificates?, _ redirect: SecureRedirect?) {
         self.settings = settings
         self.certificates = certificates
         self.redirect = redirect
@@ -31,9 +31,9 @@ final class ListenerSetup: Sendable {
 
     /// Reads the certificates of all listeners.
     static func all(_ settings: [ListenerSettings]) throws(TLSFailure) -> [ListenerSetup] {
-        var certificates: [ListenerCertificates?] = []
+        var certificates: [ServerCertificates?] = []
         for listener in settings {
-            certificates.append(try listener.tls.map { tls throws(TLSFailure) in try ListenerCertificates(tls, of: listener.url) })
+            certificates.append(try listener.tls.map { tls throws(TLSFailure) in try ServerCertificates(tls, of: listener.url) })
         }
         let secure = certificates.compactMap { $0 }
         return zip(settings, certificates).map { listener, certificates in
@@ -50,9 +50,9 @@ extension ProxyConfiguration {
 /// Sends clients to the same place over TLS, if it is one of ours: a host that no certificate is for could be anybody's.
 final class SecureRedirect: Sendable {
     let port: Int
-    private let certificates: [ListenerCertificates]
+    private let certificates: [ServerCertificates]
 
-    init(port: Int, certificates: [ListenerCertificates]) {
+    init(port: Int, certificates: [ServerCertificates]) {
         self.port = port
         self.certificates = certificates
     }

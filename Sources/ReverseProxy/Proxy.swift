@@ -3,6 +3,7 @@ import EventLoop
 import Logging
 import PolicyClient
 import Settings
+import TLS
 import Telemetry
 
 /// The proxy as a process: it listens, starts a worker for each core, and drains them when it is told to end.

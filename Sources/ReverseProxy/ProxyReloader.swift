@@ -1,6 +1,7 @@
 import Logging
 import Settings
 import Synchronization
+import TLS
 import Telemetry
 
 /// Swaps the configuration of a running proxy, whole or not at all.

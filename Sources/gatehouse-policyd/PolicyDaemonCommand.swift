@@ -36,7 +36,15 @@ struct PolicyDaemonCommand: ParsableCommand {
             StandardError.print("\(error)")
             throw ExitCode.failure
         }
-        if check { return print(daemon.summary) }
+        if check {
+            do {
+                try daemon.checkCertificates()
+            } catch {
+                StandardError.print("\(error)")
+                throw ExitCode.failure
+            }
+            return print(daemon.summary)
+        }
         try serve(daemon, readAgain: read)
     }
 

@@ -6,6 +6,7 @@ import Logging
 import Policy
 import Settings
 import Telemetry
+import TLS
 
 /// Everything about the policy daemon that an operator may choose. All but the keys has a default.
 public struct DaemonConfiguration: Sendable {
@@ -66,6 +67,8 @@ public struct ListeningPlace: Sendable, Equatable {
     public let address: SocketAddress
     /// What may be spoken there.
     public let dialects: [Dialect]
+    /// Nil: in the clear.
+    public let tls: TLSServerSettings?
 }
 
 /// One issuer of tokens: where its keys come from, and what its tokens must say.

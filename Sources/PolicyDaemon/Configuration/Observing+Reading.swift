@@ -1,6 +1,7 @@
 import Policy
 import Settings
 import Telemetry
+import TLS
 
 /// What is written of decisions.
 public struct DecisionLogSettings: Sendable, Equatable {
@@ -39,10 +40,13 @@ extension DaemonConfiguration {
     mutating func readListening(_ root: Section) {
         root.readList("policy_socket_dialects", .choice, mayBeNull: true, into: &dialects)
         for entry in root.entries("listen", accepted: "a map of addresses to options") ?? [] {
-            guard let address = entry.key(as: .listening), let options = entry.options(accepted: "a map: dialects, or {} for all") else { continue }
+            guard let address = entry.key(as: .listening), let options = entry.options(accepted: "a map: dialects, tls, or {} for all in the clear")
+            else { continue }
             var dialects = Dialect.allCases
             options.readList("dialects", .choice, mayBeNull: true, into: &dialects)
-            listening.append(ListeningPlace(address: address, dialects: dialects))
+            var tls: TLSServerSettings?
+            if options.has("tls") { tls = TLSServerSettings.read(options.section("tls"), protocols: Dialect.protocols(of: dialects)) }
+            listening.append(ListeningPlace(address: address, dialects: dialects, tls: tls))
         }
     }
 }

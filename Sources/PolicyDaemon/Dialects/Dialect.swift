@@ -9,6 +9,11 @@ public enum Dialect: String, CaseIterable, Sendable {
     /// HAProxy's Stream Processing Offload Protocol.
     case spop
 
+    /// What a client may name that asks for a protocol over TLS (ALPN); our own protocol and SPOP have no name there.
+    static func protocols(of dialects: [Dialect]) -> [String] {
+        (dialects.contains(.grpc) ? ["h2"] : []) + (dialects.contains(.http) ? ["http/1.1"] : [])
+    }
+
     /// What a look at a connection's first bytes may find.
     enum Recognition: Equatable, Sendable {
         case dialect(Dialect)

@@ -1,20 +1,19 @@
 import EventLoop
 import Synchronization
-import TLS
 
 /// The certificates of one listener, as its files hold them.
 ///
 /// Connections keep those that they were made with; a file that can't be used leaves the ones before in force.
-final class ListenerCertificates: Sendable {
+public final class ServerCertificates: Sendable {
     /// What a look at the files came to.
-    enum Look: Equatable {
+    public enum Look: Equatable {
         case unchanged
         case read
         case refused(TLSFailure)
     }
 
-    /// The listener's, for messages.
-    let url: String
+    /// Of whom these are, for messages: `https://0.0.0.0:443`.
+    public let listener: String
     private let settings: TLSServerSettings
     private let tickets = TicketKeys(nowMilliseconds: { Clock.monotonicNanoseconds() / 1_000_000 })
     private let state: Mutex<State>
@@ -27,9 +26,9 @@ final class ListenerCertificates: Sendable {
         var seen: [FileStamp?]
     }
 
-    init(_ settings: TLSServerSettings, of url: String) throws(TLSFailure) {
+    public init(_ settings: TLSServerSettings, of listener: String) throws(TLSFailure) {
         self.settings = settings
-        self.url = url
+        self.listener = listener
         // The stamps from before the reading: what is written meanwhile is then seen by the next look.
         let stamps = Self.stamps(settings)
         let context = try TLSServerContext(settings, tickets: tickets)
@@ -37,13 +36,13 @@ final class ListenerCertificates: Sendable {
     }
 
     /// What new connections are made with.
-    var current: TLSServerContext { state.withLock { $0.context } }
+    public var current: TLSServerContext { state.withLock { $0.context } }
 
     /// Reads the files again if they have changed, and not since the last look: a certificate is written before its key, or
     /// behind it. Blocks.
     ///
     /// - Parameter isForced: reads them whatever they look like.
-    func look(isForced: Bool = false) -> Look {
+    public func look(isForced: Bool = false) -> Look {
         let stamps = Self.stamps(settings)
         let isDue = state.withLock { state in
             let isSettled = stamps == state.seen

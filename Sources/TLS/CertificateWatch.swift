@@ -1,21 +1,20 @@
 import EventLoop
 import Logging
-import TLS
 
 /// Looks at the certificates' files every second, on a thread of its own since files may keep their reader waiting.
-actor CertificateWatch {
-    nonisolated let loop: EventLoop
-    nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe loop.asUnownedSerialExecutor() }
+public actor CertificateWatch {
+    public nonisolated let loop: EventLoop
+    public nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe loop.asUnownedSerialExecutor() }
 
     private static let intervalMilliseconds: Int64 = 1000
 
-    private let certificates: [ListenerCertificates]
+    private let certificates: [ServerCertificates]
     private let logger: Logger
     private let thread: SystemThread
     private var isOver = false
 
     /// Begins to watch. Nil where there is nothing to.
-    init?(_ certificates: [ListenerCertificates], logger: Logger) throws(SystemError) {
+    public init?(_ certificates: [ServerCertificates], logger: Logger) throws(SystemError) {
         guard !certificates.isEmpty else { return nil }
         let loop = try EventLoop()
         self.loop = loop
@@ -35,18 +34,23 @@ actor CertificateWatch {
     }
 
     /// Reads the files, changed or not where `isForced`, and says what came of it.
-    func look(isForced: Bool) {
+    private func look(isForced: Bool) {
         for certificates in certificates {
             switch certificates.look(isForced: isForced) {
             case .unchanged: break
-            case .read: logger.notice("the certificates of \(certificates.url) have been read again")
-            case .refused(let failure): logger.error("the certificates of \(certificates.url) stay as they were: \(failure)")
+            case .read: logger.notice("the certificates of \(certificates.listener) have been read again")
+            case .refused(let failure): logger.error("the certificates of \(certificates.listener) stay as they were: \(failure)")
             }
         }
     }
 
+    /// Has all files read again, changed or not: for a reload.
+    public nonisolated func lookNow() {
+        Task(executorPreference: loop) { await self.look(isForced: true) }
+    }
+
     /// Ends the watch, and waits for that.
-    nonisolated func stop() {
+    public nonisolated func stop() {
         Task(executorPreference: loop) { await self.end() }
         thread.join()
     }
