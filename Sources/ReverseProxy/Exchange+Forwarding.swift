@@ -105,7 +105,7 @@ extension Exchange {
     private func connection(from pool: UpstreamPool, mustBeNew: Bool, for client: ClientConnection) async -> UpstreamConnection? {
         let now = worker.loop.nowMilliseconds
         if !mustBeNew, let idle = pool.takeIdle(now: now) { return idle }
-        return await pool.connect(on: client.waiter, timeoutMilliseconds: min(waits.connect, deadline - now))
+        return await pool.connect(on: client.waiter, timeoutMilliseconds: min(waits.connect, deadline - now), taking: worker.handshakes)
     }
 
     private func conclude(

@@ -43,8 +43,11 @@ final class ListenerSetup: Sendable {
 }
 
 extension ProxyConfiguration {
-    /// Reads every file that a listener needs, as the proxy does when it starts.
-    public func checkCertificates() throws(TLSFailure) { _ = try ListenerSetup.all(allListeners) }
+    /// Reads every file that TLS needs, as the proxy does when it starts.
+    public func checkCertificates() throws(TLSFailure) {
+        _ = try ListenerSetup.all(allListeners)
+        for upstream in routedUpstreams { _ = try upstream.secureContext() }
+    }
 }
 
 /// Sends clients to the same place over TLS, if it is one of ours: a host that no certificate is for could be anybody's.

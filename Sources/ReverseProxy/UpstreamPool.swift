@@ -1,4 +1,5 @@
 import EventLoop
+import TLS
 
 /// One connection to an endpoint, lent to one exchange at a time.
 final class UpstreamConnection {
@@ -44,7 +45,7 @@ final class UpstreamPool {
         while let connection = idle.popLast() {
             // Readable while idle: the upstream has closed it, or sent what nobody asked for. Either way it is of no use.
             let isFresh = now - connection.idleSinceMilliseconds < idleTimeoutMilliseconds
-            if isFresh, connection.stream.isOpen, !connection.stream.isReadable, leadsThere(connection) { return connection }
+            if isFresh, connection.stream.isOpen, connection.stream.isQuiet, leadsThere(connection) { return connection }
             connection.stream.close()
         }
         return nil
@@ -54,9 +55,9 @@ final class UpstreamPool {
     var idleCount: Int { idle.count }
 
     /// A new connection. Parks on `waiter`.
-    func connect(on waiter: Waiter, timeoutMilliseconds: Int64) async -> UpstreamConnection? {
+    func connect(on waiter: Waiter, timeoutMilliseconds: Int64, taking turns: HandshakeTurns) async -> UpstreamConnection? {
         let version = status.addressVersion
-        guard let (stream, address) = await status.connect(on: waiter, timeoutMilliseconds: timeoutMilliseconds) else { return nil }
+        guard let (stream, address) = await status.connect(on: waiter, timeoutMilliseconds: timeoutMilliseconds, taking: turns) else { return nil }
         return UpstreamConnection(stream, to: address, addressVersion: version)
     }
 
@@ -72,7 +73,7 @@ final class UpstreamPool {
     /// Takes back a connection whose last exchange ended in good order.
     func giveBack(_ connection: UpstreamConnection, now: Int64) {
         connection.stream.waiter = nil
-        guard !isRetired, idle.count < maximumIdle, !connection.stream.isReadable, leadsThere(connection) else {
+        guard !isRetired, idle.count < maximumIdle, connection.stream.isQuiet, leadsThere(connection) else {
             return connection.stream.close()
         }
         connection.isReused = true
@@ -83,7 +84,7 @@ final class UpstreamPool {
     /// Closes what has been idle too long, or has been closed by the upstream.
     func sweep(now: Int64) {
         idle.removeAll { connection in
-            let isStale = connection.stream.isReadable || !leadsThere(connection)
+            let isStale = !connection.stream.isQuiet || !leadsThere(connection)
                 || now - connection.idleSinceMilliseconds >= idleTimeoutMilliseconds
             if isStale { connection.stream.close() }
             return isStale

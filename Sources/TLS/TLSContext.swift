@@ -6,7 +6,7 @@ import COpenSSL
 @safe public final class TLSContext: Sendable {
     /// Immutable once made; OpenSSL counts references to it with atomics.
     nonisolated(unsafe) let handle: OpaquePointer
-    let verifiesServer: Bool
+    public let verifiesServer: Bool
 
     /// For sessions with servers.
     public init(client settings: TLSClientSettings) throws(TLSFailure) {

@@ -2,7 +2,7 @@ import Settings
 
 extension Endpoint {
     /// What the URL of an endpoint may look like, for messages.
-    static let accepted = "http://host[:port], no https, no user, no path and no query, or unix:/path"
+    static let accepted = "http[s]://host[:port], no user, no path and no query, or unix:/path"
 
     /// Reads a URL of the ``accepted`` form; nil for anything else.
     init?(url: String) {
@@ -11,10 +11,11 @@ extension Endpoint {
             self.init(url: url, place: .unix(path: path))
             return
         }
-        guard url.hasPrefix("http://") else { return nil }
-        let authority = url.dropFirst(7)
+        let isSecure = url.hasPrefix("https://")
+        guard isSecure || url.hasPrefix("http://") else { return nil }
+        let authority = url.dropFirst(isSecure ? 8 : 7)
         var host = authority
-        var port = 80
+        var port = isSecure ? 443 : 80
         let bracket = authority.hasPrefix("[") ? authority.firstIndex(of: "]") : nil
         let afterHost = bracket.map { authority.index(after: $0) } ?? authority.firstIndex(of: ":") ?? authority.endIndex
         if afterHost < authority.endIndex {
@@ -25,6 +26,7 @@ extension Endpoint {
         }
         guard bracket == nil ? Self.isName(host) : Self.isAddress(host.dropFirst().dropLast()) else { return nil }
         self.init(url: url, host: String(bracket == nil ? host : host.dropFirst().dropLast()), port: port)
+        self.isSecure = isSecure
     }
 
     private static func port(_ digits: Substring) -> Int? {

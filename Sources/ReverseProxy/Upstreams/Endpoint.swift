@@ -9,6 +9,8 @@ public struct Endpoint: Sendable, Equatable {
     /// As the operator wrote it, for messages. No two endpoints of an upstream have the same.
     public var url: String
     public var place: Place
+    /// Whether it is spoken to by TLS.
+    public var isSecure = false
     /// Its part of the requests, next to those of the others: 1 to 1000.
     public var weight = 1
 
@@ -26,7 +28,7 @@ public struct Endpoint: Sendable, Equatable {
         switch place {
         case .tcp(let host, let port):
             let name = host.contains(":") ? "[\(host)]" : host
-            return Array((port == 80 ? name : "\(name):\(port)").utf8)
+            return Array((port == (isSecure ? 443 : 80) ? name : "\(name):\(port)").utf8)
         case .unix: return Array("localhost".utf8)
         }
     }

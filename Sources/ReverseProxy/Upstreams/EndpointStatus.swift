@@ -1,5 +1,6 @@
 import EventLoop
 import Synchronization
+import TLS
 
 /// What all workers share of one endpoint.
 final class EndpointStatus: Sendable {
@@ -10,6 +11,8 @@ final class EndpointStatus: Sendable {
 
     let endpoint: Endpoint
     private let slowStartMilliseconds: Int64
+    /// Nil: it is spoken to in the clear.
+    private let security: EndpointSecurity?
     private let known: Mutex<[SocketAddress]>
     /// Goes up when the addresses change.
     private let version = Atomic(0)
@@ -18,7 +21,8 @@ final class EndpointStatus: Sendable {
     private let outUntil = Atomic(Int64.min)
     private let failed = Atomic(false)
 
-    init(_ endpoint: Endpoint, addresses: [SocketAddress], slowStartMilliseconds: Int64) {
+    init(_ endpoint: Endpoint, addresses: [SocketAddress], slowStartMilliseconds: Int64, security: EndpointSecurity? = nil) {
+        self.security = security
         self.endpoint = endpoint
         self.slowStartMilliseconds = slowStartMilliseconds
         known = Mutex(addresses)
@@ -42,11 +46,19 @@ final class EndpointStatus: Sendable {
     }
 
     /// A new connection, to the first address that takes one. Parks on `waiter`. The one place where connections to upstreams are made.
-    func connect(on waiter: Waiter, timeoutMilliseconds: Int64) async -> (stream: any ByteStream, address: SocketAddress)? {
+    ///
+    /// - Parameters:
+    ///   - timeoutMilliseconds: for each address, TLS included.
+    ///   - turns: in which the worker's handshakes are made; nil where few are.
+    func connect(
+        on waiter: Waiter, timeoutMilliseconds: Int64, taking turns: HandshakeTurns? = nil
+    ) async -> (stream: any ByteStream, address: SocketAddress)? {
         for address in addresses {
-            if let socket = try? await Socket.connect(to: address, on: waiter, timeoutMilliseconds: timeoutMilliseconds) {
-                return (socket, address)
-            }
+            let end = waiter.loop.nowMilliseconds + timeoutMilliseconds
+            guard let socket = try? await Socket.connect(to: address, on: waiter, timeoutMilliseconds: timeoutMilliseconds) else { continue }
+            guard let security else { return (socket, address) }
+            let left = max(end - waiter.loop.nowMilliseconds, 1)
+            if let stream = await security.begin(on: socket, waiter, timeoutMilliseconds: left, taking: turns) { return (stream, address) }
         }
         return nil
     }

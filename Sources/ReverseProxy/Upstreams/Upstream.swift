@@ -12,6 +12,7 @@ public struct Upstream: Sendable, Equatable {
     public var slowStartMilliseconds: Int64 = 0
     public var circuitBreaker: CircuitBreakerRules?
     public var limit: RequestLimit?
+    public var tls = UpstreamTLS()
     public var timeouts = UpstreamTimeouts()
     /// How often a host name is looked up again.
     public var resolveMilliseconds: Int64 = 30_000

@@ -13,6 +13,10 @@ extension Upstream {
         options.read("slow_start_milliseconds", .integer(0...waits.upperBound), into: &slowStartMilliseconds)
         circuitBreaker = options.has("circuit_breaker") ? CircuitBreakerRules(options.section("circuit_breaker")) : nil
         readLimit(options)
+        tls.read(options.section("tls"))
+        if options.has("tls"), !endpoints.isEmpty, !endpoints.contains(where: \.isSecure) {
+            options.report("tls", "is for no endpoint", accepted: "it beside an https:// endpoint")
+        }
         timeouts.read(options.section("timeouts"))
         options.read("resolve_milliseconds", .integer(10...waits.upperBound), into: &resolveMilliseconds)
     }

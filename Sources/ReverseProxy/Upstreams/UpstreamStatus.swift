@@ -1,5 +1,6 @@
 import Logging
 import Synchronization
+import TLS
 
 /// What all workers share of one upstream: how its endpoints are, and whether a request may go there at all. An endpoint that fails,
 /// fails whatever worker asks it, and limits are for the upstream's good: so they count what all workers do.
@@ -23,8 +24,14 @@ final class UpstreamStatus: Sendable {
 
     /// - Throws: where the address of an endpoint can't be found.
     convenience init(resolving upstream: Upstream, logger: Logger) throws {
+        let context = try upstream.secureContext()
+        if let context, !context.verifiesServer {
+            logger.warning("upstream \(upstream.name): no certificate is verified (tls: verify: false), so whoever stands in between can read and change everything")
+        }
         let endpoints = try upstream.endpoints.map { endpoint in
-            EndpointStatus(endpoint, addresses: try endpoint.resolve(), slowStartMilliseconds: upstream.slowStartMilliseconds)
+            EndpointStatus(
+                endpoint, addresses: try endpoint.resolve(), slowStartMilliseconds: upstream.slowStartMilliseconds,
+                security: context.flatMap { upstream.security(of: endpoint, $0, logger: logger) })
         }
         self.init(upstream, endpoints: endpoints, logger: logger)
     }
@@ -141,5 +148,18 @@ enum UpstreamOutcome {
         case .serverError: countingServerErrors ? .failed : .succeeded
         case .failed: .failed
         }
+    }
+}
+
+extension Upstream {
+    /// Reads the files that TLS with its endpoints needs; nil where none is spoken to so.
+    func secureContext() throws(TLSFailure) -> TLSContext? {
+        guard endpoints.contains(where: \.isSecure) else { return nil }
+        do { return try TLSContext(client: tls.client) } catch { throw TLSFailure("upstream \(name): \(error)") }
+    }
+
+    fileprivate func security(of endpoint: Endpoint, _ context: TLSContext, logger: Logger) -> EndpointSecurity? {
+        guard endpoint.isSecure, case .tcp(let host, _) = endpoint.place else { return nil }
+        return EndpointSecurity(tls.serverName ?? host, context, title: endpoint.url, logger: logger)
     }
 }
