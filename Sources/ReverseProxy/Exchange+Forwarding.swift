@@ -1,19 +1,32 @@
 import EventLoop
 import HTTPMessage
 
-extension Exchange {
-    /// Sends the request to an upstream, where that may have one more, and its answer to the client.
-    func forward(_ client: ClientConnection, through service: UpstreamService) async -> AfterExchange {
-        let now = worker.loop.nowMilliseconds
+/// What holds for one request on its way to an upstream.
+struct Forwarding {
+    var waits = WaitLimits()
+    /// When its response must be complete, in the loop's milliseconds.
+    var deadline = Int64.max
+    /// Times that it may still be sent again.
+    var retriesLeft = 0
+    /// How the last try went, where anybody wants to know.
+    var outcome = UpstreamOutcome.unknown
+
+    init() {}
+
+    init(_ waits: WaitLimits, retries: Int, now: Int64) {
+        self.waits = waits
         deadline = waits.total.map { now + $0 } ?? .max
-        retriesLeft = service.maximumRetries
-        service.noteRequest(now: now)
-        var outcome = UpstreamOutcome.unknown
-        guard service.isGuarded else { return await askEndpoints(client, of: service, &outcome) }
-        switch await service.enter(client, until: deadline) {
+        retriesLeft = retries
+    }
+}
+
+extension Exchange {
+    /// Sends the request to an upstream, as soon as that may have one more, and its answer to the client.
+    func forwardInTurn(_ client: ClientConnection, through service: UpstreamService) async -> AfterExchange {
+        switch await service.enter(client, until: forwarding.deadline) {
         case .admitted(let admission):
-            let after = await askEndpoints(client, of: service, &outcome)
-            service.leave(admission, outcome, now: worker.loop.nowMilliseconds)
+            let after = await forward(client, through: service)
+            service.leave(admission, forwarding.outcome, now: worker.loop.nowMilliseconds)
             return after
         case .circuitOpen(let milliseconds):
             return await answerUpstreamClosed(" is unavailable.", .circuitOpen, retryAfterMilliseconds: milliseconds, client)
@@ -28,12 +41,9 @@ extension Exchange {
         }
     }
 
-    /// Asks one endpoint after the other, as far as that is safe, until one has answered.
-    ///
-    /// - Parameter outcome: how it went with the last one.
-    private func askEndpoints(
-        _ client: ClientConnection, of service: UpstreamService, _ outcome: inout UpstreamOutcome
-    ) async -> AfterExchange {
+    /// Sends the request to one endpoint of an upstream after the other, as far as that is safe, until one has answered, and the answer
+    /// to the client.
+    func forward(_ client: ClientConnection, through service: UpstreamService) async -> AfterExchange {
         if worker.isTimed { record.forwardedNanoseconds = Clock.monotonicNanoseconds() }
         let key = service.hashKey(of: self)
         var tried = EndpointSet()
@@ -44,8 +54,7 @@ extension Exchange {
             pool.requestCount += 1
             defer { pool.requestCount -= 1 }
             guard let upstream = await connection(from: pool, mustBeNew: mustBeNew, for: client) else {
-                outcome = .failed
-                service.status.note(.failed, at: index, now: worker.loop.nowMilliseconds)
+                note(.failed, at: index, of: service)
                 guard !isOverdue else { return await answerUpstreamTimeout(client) }
                 guard !client.stream.isBroken else {
                     record.reason = .clientGone
@@ -59,10 +68,9 @@ extension Exchange {
             appendRequestHead(for: pool.authority, from: client)
             if head.hasBody { consumeHead() }
             upstream.stream.waiter = client.waiter
-            let relay = Relay(self, client, upstream)
+            var relay = Relay(self, client, upstream)
             let end = await relay.run()
-            outcome = end.outcome(response.status)
-            service.status.note(outcome, at: index, now: worker.loop.nowMilliseconds)
+            if service.watchesOutcomes { note(end.outcome(response.status), at: index, of: service) }
             switch end {
             case .staleConnection where isSafeToSendAgain: break
             case .answerUnwanted: tried.insert(index)
@@ -81,31 +89,37 @@ extension Exchange {
             : await answerUpstreamDown(.upstreamUnavailable, client)
     }
 
+    private func note(_ outcome: UpstreamOutcome, at index: Int, of service: UpstreamService) {
+        forwarding.outcome = outcome
+        service.status.note(outcome, at: index, now: worker.loop.nowMilliseconds)
+    }
+
     /// Whether the time for all of it is over.
-    private var isOverdue: Bool { worker.loop.nowMilliseconds >= deadline }
+    private var isOverdue: Bool { worker.loop.nowMilliseconds >= forwarding.deadline }
 
     /// Whether it makes no difference if the upstream has carried it out already (RFC 9110 §9.2.2), and all of it is still here.
     private var isSafeToSendAgain: Bool { !head.hasBody && head.method.isIdempotent && !isOverdue }
 
     /// Whether it may be sent again to another endpoint, or anew to the same one; it counts as that.
     private func takeRetry() -> Bool {
-        guard retriesLeft > 0, isSafeToSendAgain, !worker.isDrainOver, let index = record.routeIndex,
+        guard forwarding.retriesLeft > 0, isSafeToSendAgain, !worker.isDrainOver, let index = record.routeIndex,
             worker.routeUpstreams[index].takeRetry(now: worker.loop.nowMilliseconds)
         else { return false }
-        retriesLeft -= 1
+        forwarding.retriesLeft -= 1
         return true
     }
 
     /// Whether an answer with this status is dropped, and the request sent again instead.
     func takeRetry(insteadOf status: UInt16) -> Bool {
-        guard retriesLeft > 0, let index = record.routeIndex, worker.routeUpstreams[index].retries(status) else { return false }
+        guard forwarding.retriesLeft > 0, let index = record.routeIndex, worker.routeUpstreams[index].retries(status) else { return false }
         return takeRetry()
     }
 
     private func connection(from pool: UpstreamPool, mustBeNew: Bool, for client: ClientConnection) async -> UpstreamConnection? {
         let now = worker.loop.nowMilliseconds
         if !mustBeNew, let idle = pool.takeIdle(now: now) { return idle }
-        return await pool.connect(on: client.waiter, timeoutMilliseconds: min(waits.connect, deadline - now), taking: worker.handshakes)
+        let wait = min(forwarding.waits.connect, forwarding.deadline - now)
+        return await pool.connect(on: client.waiter, timeoutMilliseconds: wait, taking: worker.handshakes)
     }
 
     private func conclude(

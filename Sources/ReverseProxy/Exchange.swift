@@ -28,12 +28,7 @@ final class Exchange {
     let correlation = Correlation()
     let origin = Origin()
 
-    // What holds while it is forwarded: see Exchange+Forwarding.swift.
-    var waits = WaitLimits()
-    /// When its response must be complete, in the loop's milliseconds.
-    var deadline = Int64.max
-    /// Times that it may still be sent again.
-    var retriesLeft = 0
+    var forwarding = Forwarding()
 
     init(in worker: WorkerContext) { self.worker = worker }
 
@@ -71,8 +66,10 @@ final class Exchange {
             return await answerNoRoute(client)
         }
         record.routeIndex = index
-        waits = worker.routeWaits[index]
-        return await forward(client, through: worker.routeUpstreams[index])
+        let (upstream, now) = (worker.routeUpstreams[index], worker.loop.nowMilliseconds)
+        forwarding = Forwarding(worker.routeWaits[index], retries: upstream.maximumRetries, now: now)
+        upstream.noteRequest(now: now)
+        return upstream.isGuarded ? await forwardInTurn(client, through: upstream) : await forward(client, through: upstream)
     }
 
     // MARK: Reading the head

@@ -6,7 +6,7 @@ import HTTPMessage
 ///
 /// One task waits for two sockets and a deadline: each round moves whatever can be moved without waiting, and parks only where
 /// nothing could. Back-pressure follows from that: nothing is received for a buffer that has not been sent on.
-final class Relay {
+struct Relay {
     /// How it ended.
     enum End {
         /// The response is with the kernel.
@@ -40,6 +40,8 @@ final class Relay {
     private let exchange: Exchange
     private let client: ClientConnection
     private let upstream: UpstreamConnection
+    private let waits: WaitLimits
+    private let deadline: Int64
     private var requestBody: BodyReader
     private var responseBody = BodyReader()
     private var responseScanner = HeadScanner()
@@ -60,6 +62,9 @@ final class Relay {
         self.exchange = exchange
         self.client = client
         self.upstream = upstream
+        let forwarding = exchange.forwarding
+        waits = forwarding.waits
+        deadline = forwarding.deadline
         requestBody = BodyReader(exchange.head.framing, limits: exchange.worker.limits)
     }
 
@@ -71,7 +76,7 @@ final class Relay {
         hasBegunResponse && responseCoding == .identity && !exchange.response.framing.isAnnounced
     }
 
-    func run() async -> End {
+    mutating func run() async -> End {
         setDeadline()
         var rounds = 0
         while true {
@@ -92,7 +97,7 @@ final class Relay {
         }
     }
 
-    private func moveBothWays() -> Round {
+    private mutating func moveBothWays() -> Round {
         do throws(MessageRefusal) {
             var hasMoved = try moveRequest()
             if sendRequest() { hasMoved = true }
@@ -126,7 +131,7 @@ final class Relay {
     /// Whether the whole request has been taken from the client and written for the upstream.
     private var isRequestSent: Bool { requestBody.hasEnded && !isRequestAbandoned }
 
-    private func moveRequest() throws(MessageRefusal) -> Bool {
+    private mutating func moveRequest() throws(MessageRefusal) -> Bool {
         guard !requestBody.hasEnded, !isRequestAbandoned else { return false }
         let exchange = self.exchange
         let before = exchange.upstreamOutput.count
@@ -147,14 +152,14 @@ final class Relay {
         return hasMoved
     }
 
-    private func pass(_ exchange: Exchange) throws(MessageRefusal) {
+    private mutating func pass(_ exchange: Exchange) throws(MessageRefusal) {
         exchange.worker.loop.buffers.furnish(exchange.upstreamOutput)
         try requestBody.move(
             from: exchange.input, to: exchange.upstreamOutput, as: exchange.head.framing == .chunked ? .chunked : .identity,
             room: Self.roomBytes, passesTrailer: { exchange.passesToUpstream(trailer: $0, $1) })
     }
 
-    private func sendRequest() -> Bool {
+    private mutating func sendRequest() -> Bool {
         let output = exchange.upstreamOutput
         guard !output.isEmpty || upstream.stream.hasUnsent, upstream.stream.isWritable else { return false }
         if case .failed = upstream.stream.send(output) {
@@ -168,7 +173,7 @@ final class Relay {
 
     // MARK: The response
 
-    private func receiveResponse() -> Bool {
+    private mutating func receiveResponse() -> Bool {
         let input = exchange.upstreamInput
         // While there is room behind it, what is left in the input is a head or a chunk's frame in parts, and limited as such.
         // Behind the response nothing is read: it would be kept, without a limit, for as long as the client doesn't read.
@@ -192,7 +197,7 @@ final class Relay {
     }
 
     /// Reads heads until the final one. Nothing has moved where that is not complete.
-    private func readResponseHead() throws(MessageRefusal) -> Round {
+    private mutating func readResponseHead() throws(MessageRefusal) -> Round {
         let exchange = self.exchange
         let input = exchange.upstreamInput
         while let byteCount = try responseScanner.findEnd(in: input.bytes, limits: exchange.worker.limits) {
@@ -215,7 +220,7 @@ final class Relay {
         return .nothingMoved
     }
 
-    private func beginResponse(_ exchange: Exchange) {
+    private mutating func beginResponse(_ exchange: Exchange) {
         let response = exchange.response
         hasBegunResponse = true
         responseBody = BodyReader(response.framing, limits: exchange.worker.limits)
@@ -233,7 +238,7 @@ final class Relay {
         exchange.record.noteUpstream()
     }
 
-    private func moveResponse() throws(MessageRefusal) {
+    private mutating func moveResponse() throws(MessageRefusal) {
         guard hasBegunResponse, !responseBody.hasEnded else { return }
         exchange.worker.loop.buffers.furnish(exchange.output)
         try responseBody.move(
@@ -242,7 +247,7 @@ final class Relay {
     }
 
     /// What follows from the upstream's having closed its side, once everything it sent has been moved.
-    private func upstreamEnd() -> End? {
+    private mutating func upstreamEnd() -> End? {
         guard hasUpstreamEnded else { return nil }
         guard hasBegunResponse else {
             return upstream.isReused && !hasReceivedAnything ? .staleConnection : .upstreamFailed(.upstreamBrokeOff)
@@ -253,7 +258,7 @@ final class Relay {
         return nil
     }
 
-    private func sendResponse() -> Round {
+    private mutating func sendResponse() -> Round {
         let output = exchange.output
         var hasMoved = false
         if !output.isEmpty || client.stream.hasUnsent, client.stream.isWritable {
@@ -274,9 +279,9 @@ final class Relay {
     // MARK: The deadline
 
     private func setDeadline() {
-        let (exchange, waits) = (self.exchange, self.exchange.waits)
-        let wait = awaitsUpstream ? (hasBegunResponse ? waits.idle : waits.firstByte) : exchange.worker.configuration.timeouts.body
-        client.waiter.setDeadline(afterMilliseconds: min(wait, exchange.deadline - exchange.worker.loop.nowMilliseconds))
+        let worker = exchange.worker
+        let wait = awaitsUpstream ? (hasBegunResponse ? waits.idle : waits.firstByte) : worker.configuration.timeouts.body
+        client.waiter.setDeadline(afterMilliseconds: min(wait, deadline - worker.loop.nowMilliseconds))
     }
 
     /// Whose turn it is: says which timeout holds, and whose fault it is when it has passed.

@@ -12,6 +12,8 @@ final class UpstreamService {
     let maximumRetries: Int
     /// Whether a request may be refused, or made to wait, before an endpoint is chosen.
     let isGuarded: Bool
+    /// Whether anybody wants to know how requests ended.
+    let watchesOutcomes: Bool
     private let hashKey: Balancing.HashKey?
     private let mayLeaveOut: Bool
     private var balancer: Balancer
@@ -26,6 +28,7 @@ final class UpstreamService {
         pools = status.endpoints.map { UpstreamPool($0, configuration: configuration) }
         maximumRetries = upstream.retries.maximum
         isGuarded = upstream.limit != nil || upstream.circuitBreaker != nil
+        watchesOutcomes = isGuarded || upstream.ejection != nil
         hashKey = if case .hash(let key) = upstream.balancing { key } else { nil }
         mayLeaveOut = pools.count > 1 || upstream.healthCheck != nil || upstream.ejection != nil
         balancer = Balancer(upstream)
