@@ -8,8 +8,8 @@ struct Forwarding {
     var deadline = Int64.max
     /// Times that it may still be sent again.
     var retriesLeft = 0
-    /// How the last try went, where anybody wants to know.
-    var outcome = UpstreamOutcome.unknown
+    /// What the upstream's circuit breaker let it through with, where it has one.
+    var breakerPass: CircuitBreaker.Pass?
 
     init() {}
 
@@ -24,9 +24,10 @@ extension Exchange {
     /// Sends the request to an upstream, as soon as that may have one more, and its answer to the client.
     func forwardInTurn(_ client: ClientConnection, through service: UpstreamService) async -> AfterExchange {
         switch await service.enter(client, until: forwarding.deadline) {
-        case .admitted(let admission):
+        case .admitted(let pass):
+            forwarding.breakerPass = pass
             let after = await forward(client, through: service)
-            service.leave(admission, forwarding.outcome, now: worker.loop.nowMilliseconds)
+            service.leave()
             return after
         case .circuitOpen(let milliseconds):
             return await answerUpstreamClosed(" is unavailable.", .circuitOpen, retryAfterMilliseconds: milliseconds, client)
@@ -54,9 +55,13 @@ extension Exchange {
             pool.requestCount += 1
             defer { pool.requestCount -= 1 }
             guard let upstream = await connection(from: pool, mustBeNew: mustBeNew, for: client) else {
-                note(.failed, at: index, of: service)
-                guard !isOverdue else { return await answerUpstreamTimeout(client) }
+                service.status.note(.failed, at: index, now: worker.loop.nowMilliseconds)
+                guard !isOverdue else {
+                    tellBreaker(.failed, of: service)
+                    return await answerUpstreamTimeout(client)
+                }
                 guard !client.stream.isBroken else {
+                    tellBreaker(.unknown, of: service)
                     record.reason = .clientGone
                     return .close
                 }
@@ -70,12 +75,14 @@ extension Exchange {
             upstream.stream.waiter = client.waiter
             var relay = Relay(self, client, upstream)
             let end = await relay.run()
-            if service.watchesOutcomes { note(end.outcome(response.status), at: index, of: service) }
+            if service.upstream.ejection != nil { service.status.note(end.outcome(response.status), at: index, now: worker.loop.nowMilliseconds) }
             switch end {
             case .staleConnection where isSafeToSendAgain: break
             case .answerUnwanted: tried.insert(index)
             case .upstreamFailed(.upstreamBrokeOff) where !relay.hasBegunResponse && !relay.hasSentResponse && takeRetry(): tried.insert(index)
-            default: return await conclude(end, relay, client, upstream, pool)
+            default:
+                if service.isGuarded, !end.isComplete { tellBreaker(end.outcome(response.status), of: service) }
+                return await conclude(end, relay, client, upstream, pool)
             }
             upstream.stream.close()
             upstreamOutput.clear()
@@ -84,14 +91,22 @@ extension Exchange {
             // A request that its service dies of must not go through all the connections that there are.
             (mustBeNew, mayRepeat) = (true, true)
         }
+        tellBreaker(tried.isEmpty ? .unknown : .failed, of: service)
         return tried.isEmpty
             ? await answerUpstreamClosed(" is unavailable.", .upstreamUnhealthy, retryAfterMilliseconds: 1000, client)
             : await answerUpstreamDown(.upstreamUnavailable, client)
     }
 
-    private func note(_ outcome: UpstreamOutcome, at index: Int, of service: UpstreamService) {
-        forwarding.outcome = outcome
-        service.status.note(outcome, at: index, now: worker.loop.nowMilliseconds)
+    private func tellBreaker(_ outcome: UpstreamOutcome, of service: UpstreamService) {
+        guard let pass = forwarding.breakerPass else { return }
+        service.status.breakerEnded(pass, outcome, now: worker.loop.nowMilliseconds)
+    }
+
+    /// Tells the breaker that there is an answer, as soon as it begins: it may take its time, or never end. Where it breaks off, that is
+    /// another thing to tell.
+    func tellBreakerOfAnswer() {
+        guard let index = record.routeIndex else { return }
+        tellBreaker(response.status >= 500 ? .serverError : .succeeded, of: worker.routeUpstreams[index])
     }
 
     /// Whether the time for all of it is over.

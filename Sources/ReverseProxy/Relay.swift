@@ -42,6 +42,8 @@ struct Relay {
     private let upstream: UpstreamConnection
     private let waits: WaitLimits
     private let deadline: Int64
+    /// Whether a circuit breaker wants to know whether there is an answer.
+    private let breakerWaits: Bool
     private var requestBody: BodyReader
     private var responseBody = BodyReader()
     private var responseScanner = HeadScanner()
@@ -65,6 +67,7 @@ struct Relay {
         let forwarding = exchange.forwarding
         waits = forwarding.waits
         deadline = forwarding.deadline
+        breakerWaits = forwarding.breakerPass != nil
         requestBody = BodyReader(exchange.head.framing, limits: exchange.worker.limits)
     }
 
@@ -235,6 +238,7 @@ struct Relay {
         keepsClient = exchange.head.keepsAlive && isRequestSent && endIsSeen && !exchange.worker.isDraining
         exchange.appendResponseHead(coding, keepsAlive: keepsClient, by: client.listener)
         exchange.record.status = response.status
+        if breakerWaits { exchange.tellBreakerOfAnswer() }
         exchange.record.noteUpstream()
     }
 
@@ -292,6 +296,10 @@ struct Relay {
 }
 
 extension Relay.End {
+    var isComplete: Bool {
+        if case .complete = self { true } else { false }
+    }
+
     /// What it says of the upstream.
     ///
     /// - Parameter status: of the response, where there is one.

@@ -215,6 +215,29 @@ def test_a_half_open_circuit_lets_one_request_through_at_a_time():
         assert gateway.get(user="ada").status == 200
 
 
+def test_an_answer_that_never_ends_closes_the_circuit_all_the_same():
+    with balanced(BREAKER.format(100), endpoints=1, workers=2) as (gateway, upstreams):
+        upstreams[0].behaviour = BREAKS_OFF
+        for _ in range(3):
+            gateway.get(user="ada")
+
+        def streaming(connection):
+            if connection.read_request().target == "/api/projects/stream":
+                connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")
+                connection.receive()
+            else:
+                connection.send(respond())
+        upstreams[0].behaviour = streaming
+        request = f"GET /api/projects/stream HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token('ada')}\r\n\r\n".encode()
+
+        def begins():
+            stream = gateway.connect()
+            stream.send(request)
+            return stream if stream.read_head().status == 200 else None
+        with until(begins, what="a probe that streams"):
+            assert [gateway.get(user="ada").status for _ in range(10)] == [200] * 10
+
+
 def test_the_circuit_opens_at_an_error_rate():
     options = ("    circuit_breaker: { error_percent: 50, minimum_requests: 10, window_milliseconds: 60000, open_milliseconds: 60000, "
                "count_server_errors: true }\n")

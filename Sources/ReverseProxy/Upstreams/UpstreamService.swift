@@ -12,8 +12,6 @@ final class UpstreamService {
     let maximumRetries: Int
     /// Whether a request may be refused, or made to wait, before an endpoint is chosen.
     let isGuarded: Bool
-    /// Whether anybody wants to know how requests ended.
-    let watchesOutcomes: Bool
     private let hashKey: Balancing.HashKey?
     private let mayLeaveOut: Bool
     private var balancer: Balancer
@@ -28,7 +26,6 @@ final class UpstreamService {
         pools = status.endpoints.map { UpstreamPool($0, configuration: configuration) }
         maximumRetries = upstream.retries.maximum
         isGuarded = upstream.limit != nil || upstream.circuitBreaker != nil
-        watchesOutcomes = isGuarded || upstream.ejection != nil
         hashKey = if case .hash(let key) = upstream.balancing { key } else { nil }
         mayLeaveOut = pools.count > 1 || upstream.healthCheck != nil || upstream.ejection != nil
         balancer = Balancer(upstream)
@@ -93,13 +90,9 @@ final class UpstreamService {
 
     // MARK: Whether a request goes there at all
 
-    /// What a request has that goes there. Give it back with ``leave(_:_:now:)``.
-    struct Admission {
-        fileprivate let breakerPass: CircuitBreaker.Pass?
-    }
-
     enum Entrance {
-        case admitted(Admission)
+        /// The request goes there, and ``leave()`` is called when it has ended. Tell the breaker how, where there is a pass.
+        case admitted(CircuitBreaker.Pass?)
         /// The circuit is open, or probes: worth trying again after so many milliseconds.
         case circuitOpen(retryAfterMilliseconds: Int64)
         /// The line is full, or hasn't moved in time.
@@ -116,18 +109,16 @@ final class UpstreamService {
         if let wait = status.breakerRefusal(now: loop.nowMilliseconds) { return .circuitOpen(retryAfterMilliseconds: wait) }
         if let line, let refusal = await line.enter(client, until: deadline) { return refusal }
         switch status.passBreaker(now: loop.nowMilliseconds) {
-        case nil: return .admitted(Admission(breakerPass: nil))
-        case .admitted(let pass)?: return .admitted(Admission(breakerPass: pass))
+        case nil: return .admitted(nil)
+        case .admitted(let pass)?: return .admitted(pass)
         case .refused(let wait)?:
             line?.leave()
             return .circuitOpen(retryAfterMilliseconds: wait)
         }
     }
 
-    func leave(_ admission: Admission, _ outcome: UpstreamOutcome, now: Int64) {
-        if let pass = admission.breakerPass { status.breakerEnded(pass, outcome, now: now) }
-        line?.leave()
-    }
+    /// A request that was admitted is no longer there.
+    func leave() { line?.leave() }
 
     // MARK: Its connections
 
