@@ -72,7 +72,7 @@ MISTAKES = [
     (PROXY, "port: 65536\n", 1, "65536", "65535"),
     (PROXY, "port: http\n", 1, "http", "whole number"),
     (PROXY, "log_format: xml\n", 1, "xml", "json"),
-    (PROXY, "routes:\n  /api/a: ftp://localhost\n", 2, "ftp://localhost", "http://"),
+    (PROXY, "routes:\n  /api/a: ftp://localhost\n", 2, "ftp://localhost", "http[s]://"),
     (PROXY, "routes:\n  /api/a: http://localhost:99999\n", 2, "http://localhost:99999", "http://"),
     (PROXY, "routes:\n  /api/a: http://localhost:1/path\n", 2, "http://localhost:1/path", "path"),
     (PROXY, "routes:\n  api: http://localhost:1\n", 2, "api", "path"),

@@ -2,6 +2,7 @@ import EventLoop
 import Glibc
 import Logging
 import Synchronization
+import TLS
 import Testing
 
 @testable import ReverseProxy
@@ -140,7 +141,7 @@ private actor Worker {
         defer { loop.stop() }
         let pool = UpstreamPool(endpoint, configuration: ProxyConfiguration())
         let waiter = Waiter(loop: loop)
-        let connection = try #require(await pool.connect(on: waiter, timeoutMilliseconds: 10_000))
+        let connection = try #require(await pool.connect(on: waiter, timeoutMilliseconds: 10_000, taking: HandshakeTurns(loop: loop)))
         pool.giveBack(connection, now: loop.nowMilliseconds)
         let before = pool.takeIdle(now: loop.nowMilliseconds)
         if let before { pool.giveBack(before, now: loop.nowMilliseconds) }
