@@ -1,3 +1,4 @@
+import Bytes
 import EventLoop
 import HTTPMessage
 
@@ -134,7 +135,21 @@ extension Exchange {
         let now = worker.loop.nowMilliseconds
         if !mustBeNew, let idle = pool.takeIdle(now: now) { return idle }
         let wait = min(forwarding.waits.connect, forwarding.deadline - now)
-        return await pool.connect(on: client.waiter, timeoutMilliseconds: wait, taking: worker.handshakes)
+        return await pool.connect(
+            on: client.waiter, timeoutMilliseconds: wait, taking: worker.handshakes, sending: proxyHeader(for: client))
+    }
+
+    /// What tells the upstream whose connection it is; nil where it isn't to be told.
+    private func proxyHeader(for client: ClientConnection) -> ByteBuffer? {
+        guard let index = record.routeIndex else { return nil }
+        let version = worker.configuration.routes[index].upstream.proxyHeader
+        guard version != .none else { return nil }
+        let header = ByteBuffer(capacity: 128)
+        let address = clientAddress(client)
+        // Of whom a proxy in front has told the address, nobody knows the port.
+        let source = IPAddress(address.span).map { ProxyHeader.End(address: $0, port: origin.client == nil ? client.peerPort : 0) }
+        ProxyHeader.append(version, from: source, to: client.arrival.destination, to: header)
+        return header
     }
 
     private func conclude(

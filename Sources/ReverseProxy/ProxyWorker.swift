@@ -116,6 +116,9 @@ actor ProxyWorker {
         }
         guard let client = await ClientConnection.open(socket, from: address, by: listener, on: waiter, in: context) else { return }
         client.arrival = arrival
+        if context.tellsDestinations, arrival.destination == nil, let local = socket.localAddress, let address = local.ipAddress {
+            client.arrival.destination = ProxyHeader.End(address: address, port: UInt16(clamping: local.port))
+        }
         await client.serve()
     }
 

@@ -1,3 +1,4 @@
+import Bytes
 import EventLoop
 import TLS
 
@@ -11,7 +12,11 @@ final class UpstreamConnection {
     /// Of the addresses among which its own was known to be the last time.
     fileprivate var addressVersion: Int
 
-    init(_ stream: any ByteStream, to address: SocketAddress, addressVersion: Int) {
+    /// Whether it is one client's alone.
+    fileprivate let isForOne: Bool
+
+    init(_ stream: any ByteStream, to address: SocketAddress, addressVersion: Int, isForOne: Bool = false) {
+        self.isForOne = isForOne
         self.stream = stream
         self.address = address
         self.addressVersion = addressVersion
@@ -55,10 +60,16 @@ final class UpstreamPool {
     var idleCount: Int { idle.count }
 
     /// A new connection. Parks on `waiter`.
-    func connect(on waiter: Waiter, timeoutMilliseconds: Int64, taking turns: HandshakeTurns) async -> UpstreamConnection? {
+    ///
+    /// - Parameter first: what says whose connection it is, so that nobody else may have it afterwards.
+    func connect(
+        on waiter: Waiter, timeoutMilliseconds: Int64, taking turns: HandshakeTurns, sending first: ByteBuffer? = nil
+    ) async -> UpstreamConnection? {
         let version = status.addressVersion
-        guard let (stream, address) = await status.connect(on: waiter, timeoutMilliseconds: timeoutMilliseconds, taking: turns) else { return nil }
-        return UpstreamConnection(stream, to: address, addressVersion: version)
+        guard let (stream, address) = await status.connect(
+            on: waiter, timeoutMilliseconds: timeoutMilliseconds, taking: turns, sending: first)
+        else { return nil }
+        return UpstreamConnection(stream, to: address, addressVersion: version, isForOne: first != nil)
     }
 
     /// Whether the endpoint still is where the connection leads: kept alive, it would else never notice that its service has moved.
@@ -73,7 +84,7 @@ final class UpstreamPool {
     /// Takes back a connection whose last exchange ended in good order.
     func giveBack(_ connection: UpstreamConnection, now: Int64) {
         connection.stream.waiter = nil
-        guard !isRetired, idle.count < maximumIdle, connection.stream.isQuiet, leadsThere(connection) else {
+        guard !isRetired, !connection.isForOne, idle.count < maximumIdle, connection.stream.isQuiet, leadsThere(connection) else {
             return connection.stream.close()
         }
         connection.isReused = true

@@ -70,6 +70,8 @@ final class WorkerContext {
     let metrics: ProxyMetrics?
     /// Whether anybody wants to know how long the policy and the upstream take.
     let isTimed: Bool
+    /// Whether any upstream is told where clients connected to.
+    let tellsDestinations: Bool
     /// Whether another configuration has taken the place of this one.
     private(set) var isRetired = false
 
@@ -93,6 +95,7 @@ final class WorkerContext {
         let timeouts = configuration.timeouts
         routeWaits = configuration.routes.map { WaitLimits($0, timeouts) }
         accessLog = AccessLog(state.logLines, format: configuration.logFormat, loop: loop)
+        tellsDestinations = upstreams.contains { $0.upstream.proxyHeader != .none }
         let traceNames = configuration.traceContext == .off ? [] : ["traceparent", "tracestate"]
         writtenResponseNames = NameSet(configuration.requestIDs == .off ? [] : ["x-request-id"])
         writtenRequestNames = NameSet((configuration.requestIDs == .off ? [] : ["x-request-id"]) + traceNames)

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from harness import Admin, Connection, Gateway, Process, ScriptedUpstream, free_port, request_bytes, token, until
+from harness import Connection, Gateway, Process, ScriptedUpstream, free_port, request_bytes, token, until
 from harness.gateway import listens
 from harness.process import environment
 
@@ -161,5 +161,84 @@ backend out
         with Connection(port, sock=socket.create_connection(("127.0.0.1", port), 10, source_address=("127.0.0.77", 0))) as client:
             assert client.request(target="/api/haproxy", token=token()).status == 200
         assert upstream.wait_for_requests(1)[0].get("X-Forwarded-For") == "127.0.0.77"
+    finally:
+        process.stop()
+
+
+def nginx(tmp_path, port: int) -> Process:
+    path = tmp_path / "nginx.conf"
+    path.write_text(f"""
+daemon off;
+pid {tmp_path}/nginx.pid;
+error_log stderr;
+events {{ }}
+http {{
+  access_log off;
+  client_body_temp_path {tmp_path}; proxy_temp_path {tmp_path}; fastcgi_temp_path {tmp_path}; uwsgi_temp_path {tmp_path};
+  scgi_temp_path {tmp_path};
+  server {{
+    listen 127.0.0.1:{port} proxy_protocol;
+    location / {{ return 200 "$proxy_protocol_addr to $proxy_protocol_server_addr:$proxy_protocol_server_port"; }}
+  }}
+}}
+""")
+    return Process("nginx", ["nginx", "-c", str(path), "-p", str(tmp_path)], environment())
+
+
+def accepting_haproxy(tmp_path, port: int) -> Process:
+    return haproxy(tmp_path, f"""
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 10s
+  timeout server 10s
+frontend in
+  bind 127.0.0.1:{port} accept-proxy
+  http-request return status 200 content-type text/plain lf-string "%[src] to %[dst]:%[dst_port]"
+""")
+
+
+@pytest.mark.parametrize("start", [nginx, accepting_haproxy])
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_an_upstream_is_told_whose_connection_it_is(tmp_path, start, version):
+    port = free_port()
+    process = start(tmp_path, port)
+    try:
+        until(lambda: listens(port), what="the upstream listens")
+        with Gateway({"/api": "behind"}, workers=1, proxy_yaml=f"""
+upstreams:
+  behind:
+    endpoints: ["http://127.0.0.1:{port}"]
+    proxy_protocol: {version}
+    health_check: {{ path: /, interval_milliseconds: 50 }}
+trusted_proxies: [127.0.0.5]
+""") as gateway:
+            def told(source, headers=()):
+                with connect(gateway, source) as connection:
+                    for _ in range(3):
+                        response = connection.request(target="/api/x", headers=headers, token=token())
+                        assert response.status == 200, response.body
+                    return response.body.decode()
+
+            assert told("127.0.0.7") == f"127.0.0.7 to 127.0.0.1:{gateway.port}"
+            # No connection is another client's afterwards.
+            assert told("127.0.0.8") == f"127.0.0.8 to 127.0.0.1:{gateway.port}"
+            assert told("127.0.0.5", [("X-Forwarded-For", "192.0.2.9")]) == f"192.0.2.9 to 127.0.0.1:{gateway.port}"
+            assert not [line for line in gateway.proxy.stderr if "unhealthy" in line]
+    finally:
+        process.stop()
+
+
+def test_an_ipv6_client_behind_ipv4_is_told_in_one_family(tmp_path):
+    port = free_port()
+    process = nginx(tmp_path, port)
+    try:
+        until(lambda: listens(port), what="nginx listens")
+        with Gateway({"/api": "behind"}, proxy_yaml=f"""
+upstreams: {{ behind: {{ endpoints: ["http://127.0.0.1:{port}"], proxy_protocol: v1 }} }}
+trusted_proxies: [127.0.0.1]
+""") as gateway:
+            response = gateway.request(target="/api/x", headers=[("X-Forwarded-For", "2001:db8::7")], token=token())
+            assert (response.status, response.body.decode().split()[0]) == (200, "2001:db8::7")
     finally:
         process.stop()

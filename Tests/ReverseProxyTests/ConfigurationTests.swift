@@ -226,6 +226,7 @@ struct ConfigurationTests {
                 queue: { length: 21, timeout_milliseconds: 22 }
                 timeouts: { connect_milliseconds: 23, first_byte_milliseconds: 24, idle_milliseconds: 25, total_milliseconds: 26 }
                 resolve_milliseconds: 27
+                proxy_protocol: v2
             routes: { /a: orders }
             """).routes.first?.upstream)
         var expected = Upstream(name: "orders", endpoints: [Endpoint(url: "http://a", host: "a", port: 80)])
@@ -248,6 +249,7 @@ struct ConfigurationTests {
         (expected.timeouts.connect, expected.timeouts.firstByte) = (23, 24)
         (expected.timeouts.idle, expected.timeouts.total) = (25, 26)
         expected.resolveMilliseconds = 27
+        expected.proxyHeader = .v2
         #expect(upstream == expected)
     }
 

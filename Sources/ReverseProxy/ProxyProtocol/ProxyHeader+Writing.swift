@@ -17,6 +17,13 @@ extension ProxyHeader {
         }
     }
 
+    /// Appends a header of a connection that is on nobody's behalf.
+    static func appendOwn(_ version: ProxyHeaderVersion, to buffer: ByteBuffer) {
+        guard version == .v2 else { return append(version, from: nil, to: nil, to: buffer) }
+        buffer.append(signature)
+        buffer.append([0x20, 0x00, 0x00, 0x00])
+    }
+
     private static func appendLine(_ source: End?, _ destination: End?, to buffer: ByteBuffer) {
         guard let source, let destination else { return buffer.append("PROXY UNKNOWN\r\n") }
         let isIPv4 = source.address.isIPv4 && destination.address.isIPv4

@@ -9,11 +9,16 @@ struct HealthProbe {
 
     let endpoint: EndpointStatus
     let rules: HealthCheckRules
+    let proxyHeader: ProxyHeaderVersion
 
     /// - Returns: nil where it is well, else what was wrong.
     func run(on waiter: Waiter, unless isOver: () -> Bool) async -> String? {
         let deadline = waiter.loop.nowMilliseconds + rules.timeoutMilliseconds
-        guard let (stream, _) = await endpoint.connect(on: waiter, timeoutMilliseconds: rules.timeoutMilliseconds) else {
+        let header = ByteBuffer(capacity: 32)
+        ProxyHeader.appendOwn(proxyHeader, to: header)
+        guard let (stream, _) = await endpoint.connect(
+            on: waiter, timeoutMilliseconds: rules.timeoutMilliseconds, sending: header.isEmpty ? nil : header)
+        else {
             return "it takes no connection"
         }
         defer { stream.close() }

@@ -14,6 +14,8 @@ public struct Upstream: Sendable, Equatable {
     public var limit: RequestLimit?
     public var tls = UpstreamTLS()
     public var timeouts = UpstreamTimeouts()
+    /// What connections begin with. Each is then for one request, since it says whose that is.
+    public var proxyHeader = ProxyHeaderVersion.none
     /// How often a host name is looked up again.
     public var resolveMilliseconds: Int64 = 30_000
 

@@ -65,7 +65,7 @@ actor UpstreamKeeper {
         let waiter = Waiter(loop: loop)
         var record = HealthRecord(rules)
         while keeps(status) {
-            let fault = await HealthProbe(endpoint: endpoint, rules: rules).run(on: waiter, unless: { !self.keeps(status) })
+            let fault = await HealthProbe(endpoint: endpoint, rules: rules, proxyHeader: status.upstream.proxyHeader).run(on: waiter, unless: { !self.keeps(status) })
             guard keeps(status) else { return }
             if record.note(passed: fault == nil) {
                 endpoint.setHealthy(record.isHealthy, now: loop.nowMilliseconds)

@@ -19,6 +19,7 @@ extension Upstream {
         }
         timeouts.read(options.section("timeouts"))
         options.read("resolve_milliseconds", .integer(10...waits.upperBound), into: &resolveMilliseconds)
+        options.read("proxy_protocol", .choice, into: &proxyHeader)
     }
 
     private mutating func readLimit(_ options: Section) {
