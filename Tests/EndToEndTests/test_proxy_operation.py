@@ -101,6 +101,42 @@ def test_counts_go_on_under_another_configuration(gateway, admin, upstream):
     assert ("requests_total", ("class", "5xx"), ("route", "/api/down"), ("upstream", "http://127.0.0.1:9")) not in admin.metrics()
 
 
+def test_what_is_known_of_upstreams_is_shown():
+    go = threading.Event()
+
+    def held(connection):
+        connection.read_request()
+        assert go.wait(20)
+        connection.send(respond(200))
+
+    mine, dead = Admin(free_port(), "gatehouse_proxy_"), f"http://127.0.0.1:{free_port()}"
+    with ScriptedUpstream() as well, ScriptedUpstream(held) as busy, Gateway(
+            {"/api/checked": "checked", "/api/broken": "broken", "/api/busy": "busy"}, proxy_yaml=mine.yaml + f"""
+upstreams:
+  checked: {{ endpoints: ["{well.url}", "{dead}"], health_check: {{ path: /, interval_milliseconds: 20, unhealthy_after: 1 }} }}
+  broken: {{ endpoints: ["{dead}"], circuit_breaker: {{ consecutive_failures: 1, open_milliseconds: 60000 }} }}
+  busy: {{ endpoints: ["{busy.url}"], maximum_requests: 1, queue: {{ length: 5, timeout_milliseconds: 20000 }} }}
+""") as gateway:
+        def up(url):
+            return mine.metrics()["endpoint_up", ("endpoint", url), ("upstream", "checked")]
+
+        def circuit():
+            metrics = mine.metrics()
+            return [metrics["circuit_state", ("state", state), ("upstream", "broken")] for state in ("closed", "half_open", "open")]
+
+        until(lambda: (up(well.url), up(dead)) == (1, 0), what="what is down is shown as down")
+        assert circuit() == [1, 0, 0]
+        assert gateway.get("/api/broken", user="usr_1").status == 502
+        assert circuit() == [0, 0, 1]
+        with gateway.connect() as one, gateway.connect() as other:
+            for client in (one, other):
+                client.send(request_bytes(target="/api/busy", token=token()))
+            counts = (("upstream_requests", ("upstream", "busy")), ("upstream_requests_waiting", ("upstream", "busy")))
+            until(lambda: [mine.metrics()[name] for name in counts] == [1, 1], what="one is there and one waits")
+            go.set()
+            assert one.read_response().status == other.read_response().status == 200
+
+
 def test_a_proxy_is_ready_while_a_daemon_answers(upstream):
     mine = Admin(free_port(), "gatehouse_proxy_")
     with Gateway({"/api/projects": upstream}, proxy_yaml=mine.yaml) as gateway:
