@@ -13,7 +13,7 @@ private func end(_ text: String, _ port: UInt16) throws -> ProxyHeader.End {
 }
 
 /// A header of version 2.
-private func binary(_ versionAndCommand: UInt8 = 0x21, _ familyAndTransport: UInt8 = 0x11, _ rest: [UInt8]) -> [UInt8] {
+private func binary(_ versionAndCommand: UInt8, _ familyAndTransport: UInt8, _ rest: [UInt8]) -> [UInt8] {
     ProxyHeader.signature + [versionAndCommand, familyAndTransport, UInt8(rest.count >> 8), UInt8(rest.count & 0xFF)] + rest
 }
 
@@ -54,9 +54,9 @@ struct ProxyHeaderTests {
 
     @Test func `of version 2 says who it is, whatever comes along`() throws {
         let expected = ProxyHeader.Source.client(try end("192.0.2.7", 56324), to: try end("198.51.100.1", 443))
-        #expect(read(binary(ipv4)) == .complete(expected, byteCount: 28))
-        #expect(read(binary(ipv4 + [0x04, 0, 3, 1, 2, 3])) == .complete(expected, byteCount: 34))
-        #expect(read(binary(ipv4 + Array(repeating: 0xFF, count: 4068)) + [0x47]) == .complete(expected, byteCount: 4096))
+        #expect(read(binary(0x21, 0x11, ipv4)) == .complete(expected, byteCount: 28))
+        #expect(read(binary(0x21, 0x11, ipv4 + [0x04, 0, 3, 1, 2, 3])) == .complete(expected, byteCount: 34))
+        #expect(read(binary(0x21, 0x11, ipv4 + Array(repeating: 0xFF, count: 4068)) + [0x47]) == .complete(expected, byteCount: 4096))
         let sixth = ProxyHeader.Source.client(try end("2001:db8::7", 56324), to: try end("2001:db8::1", 443))
         #expect(read(binary(0x21, 0x21, ipv6)) == .complete(sixth, byteCount: 52))
     }
@@ -85,7 +85,7 @@ struct ProxyHeaderTests {
     }
 
     @Test func `is waited for until it is whole, and no byte longer`() {
-        for whole in [binary(ipv4 + [4, 0, 1, 9]), binary(0x20, 0, []), Array("PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n".utf8), Array("PROXY UNKNOWN\r\n".utf8)] {
+        for whole in [binary(0x21, 0x11, ipv4 + [4, 0, 1, 9]), binary(0x20, 0, []), Array("PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n".utf8), Array("PROXY UNKNOWN\r\n".utf8)] {
             for count in 0..<whole.count { #expect(read(Array(whole[..<count])) == .needsMoreBytes) }
             for rest in [[], [0x16], Array("GET / HTTP/1.1\r\n\r\n".utf8)] {
                 guard case .complete(_, whole.count) = read(whole + rest) else {
@@ -114,7 +114,7 @@ struct ProxyHeaderTests {
 
     @Test func `never traps, whatever comes`() {
         var random = SystemRandomNumberGenerator()
-        let seeds = [binary(ipv4), binary(0x21, 0x21, ipv6), Array("PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n".utf8)]
+        let seeds = [binary(0x21, 0x11, ipv4), binary(0x21, 0x21, ipv6), Array("PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n".utf8)]
         for _ in 0..<20_000 {
             var bytes = seeds.randomElement(using: &random)!
             for _ in 0..<Int.random(in: 1...4, using: &random) {
