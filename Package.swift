@@ -73,7 +73,7 @@ let package = Package(
             "Bytes", "HTTPMessage", "HTTP2", "EnvoyProtocol", "JSON", "Policy", "PolicyProtocol", "JSONWebToken", "EventLoop", "Counters",
             "KeySources", "Telemetry", "TLS", "Settings", logging,
         ]),
-        module("ReverseProxy", ["Bytes", "HTTPMessage", "JSON", "PolicyProtocol", "PolicyClient", "EventLoop", "Telemetry", "TLS", "Settings", logging]),
+        module("ReverseProxy", ["Bytes", "HTTPMessage", "HTTP2", "JSON", "PolicyProtocol", "PolicyClient", "EventLoop", "Telemetry", "TLS", "Settings", logging]),
         // Floor 6: the programs
         program("gatehouse-policyd", ["PolicyDaemon", "Settings", logging, arguments]),
         program("gatehouse-proxy", ["ReverseProxy", "Settings", logging, arguments]),

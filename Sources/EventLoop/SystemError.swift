@@ -17,6 +17,9 @@ public struct SystemError: Error, CustomStringConvertible {
         return result
     }
 
+    /// The code of a connection that its peer has torn down.
+    public static let connectionReset = ECONNRESET
+
     public static func text(of code: Int32) -> String { unsafe String(cString: strerror(code)) }
 
     public var description: String { "\(call): \(Self.text(of: code))" }

@@ -23,8 +23,7 @@ public struct FieldList: Sendable {
 
     public mutating func append(_ name: Span<UInt8>, _ value: Span<UInt8>) {
         let start = bytes.count
-        bytes.reserveCapacity(start + name.count + value.count)
-        for index in name.indices { bytes.append(name[index]) }
+        unsafe name.withUnsafeBufferPointer { unsafe bytes.append(contentsOf: $0) }
         appendValue(value, ofNameAt: start)
     }
 
@@ -53,9 +52,19 @@ public struct FieldList: Sendable {
         fields.removeAll(keepingCapacity: true)
     }
 
+    /// Appends a field whose name may have capital letters, which HTTP/2 does not (RFC 9113 §8.2.1).
+    public mutating func append(lowercasing name: Span<UInt8>, _ value: Span<UInt8>) {
+        let start = bytes.count
+        for index in name.indices {
+            let byte = name[index]
+            bytes.append(byte >= UInt8(ascii: "A") && byte <= UInt8(ascii: "Z") ? byte | 0x20 : byte)
+        }
+        appendValue(value, ofNameAt: start)
+    }
+
     private mutating func appendValue(_ value: Span<UInt8>, ofNameAt start: Int) {
         let valueStart = bytes.count
-        for index in value.indices { bytes.append(value[index]) }
+        unsafe value.withUnsafeBufferPointer { unsafe bytes.append(contentsOf: $0) }
         fields.append(Field(name: start..<valueStart, value: valueStart..<bytes.count))
     }
 }

@@ -42,6 +42,8 @@ func makeSession() -> OpaquePointer {
     unsafe nghttp2_option_set_no_auto_window_update(options, 1)
     // Closed streams are kept for the priority tree of RFC 7540, which nobody needs.
     unsafe nghttp2_option_set_no_closed_streams(options, 1)
+    // The library's own limit of resets ends the connection by INTERNAL_ERROR; a ``FrameBudget`` says what is the matter.
+    unsafe nghttp2_option_set_stream_reset_rate_limit(options, 1 << 32, 1 << 32)
     var session: OpaquePointer?
     guard unsafe nghttp2_session_server_new2(&session, callbacks, nil, options) == 0, let session = unsafe session else {
         fatalError("no memory for an HTTP/2 session")

@@ -96,8 +96,9 @@ extension ServerSession {
     }
 
     func sentEnd(ofStream id: Int32) {
-        guard let stream = streams[id], stream.isRequestAbandoned, !stream.isRequestOver else { return }
-        stream.reset(.noError)
+        guard let stream = streams[id] else { return }
+        stream.isEndSent = true
+        if stream.isRequestAbandoned, !stream.isRequestOver { stream.reset(.noError) }
     }
 
     /// A client that makes the server reset its streams costs as much as one that resets them itself.

@@ -31,6 +31,8 @@ import CNghttp2
     private var hasFailed = false
     private var lastError: String?
     private var isDraining = false
+    private var hasPinged = false
+    private static let maximumSpareBuffers = 32
 
     public init(_ limits: SessionLimits = SessionLimits(), output: ByteBuffer) {
         self.limits = limits
@@ -85,10 +87,23 @@ import CNghttp2
         isDraining = true
         unsafe nghttp2_submit_shutdown_notice(session)
         write()
-        // After it, not beside it: a PING overtakes what waits to be sent.
-        unsafe nghttp2_submit_ping(session, UInt8(NGHTTP2_FLAG_NONE.rawValue), nil)
-        write()
     }
+
+    /// Tells `handler` that every stream is closed: the connection is gone.
+    public func closeStreams(for handler: any StreamHandler) {
+        self.handler = handler
+        for id in Array(streams.keys) { streamClosed(id, .cancel) }
+        self.handler = nil
+    }
+
+    /// Lets go of storage that is kept for the next streams.
+    public func releaseSpares() { spareBuffers = [] }
+
+    /// How many streams are open, those among them that only wait for the client to take their answer.
+    public var streamCount: Int { streams.count }
+
+    /// Whether ``flush(for:)`` would write something, now that the output has been taken.
+    public var wantsWrite: Bool { unsafe nghttp2_session_want_write(session) != 0 }
 
     /// Ends the connection, for a reason that lies outside of its frames or is a flood of them.
     public func end(_ code: ErrorCode, because reason: String) {
@@ -118,6 +133,18 @@ import CNghttp2
 
     func sentGoAway(_ code: ErrorCode) {
         if code != .noError, ending == nil { ending = lastError ?? "HTTP/2 error \(code.rawValue)" }
+        guard isDraining, code == .noError, !hasPinged else { return }
+        // After the notice, not beside it: a PING overtakes what waits to be sent.
+        hasPinged = true
+        unsafe nghttp2_submit_ping(session, UInt8(NGHTTP2_FLAG_NONE.rawValue), nil)
+    }
+
+    func answerInterim(_ stream: ServerStream, _ headers: FieldList) {
+        guard !stream.isAnswered else { return }
+        unsafe withFields(headers) { fields in
+            _ = unsafe nghttp2_submit_headers(
+                session, UInt8(NGHTTP2_FLAG_NONE.rawValue), stream.id, nil, fields.baseAddress, fields.count, nil)
+        }
     }
 
     func answer(_ stream: ServerStream, _ headers: FieldList, isEnd: Bool) {
@@ -153,7 +180,7 @@ import CNghttp2
     func giveBuffer(_ buffer: ByteBuffer) {
         buffer.clear()
         // One large answer must not keep its storage for as long as the connection lasts.
-        if buffer.capacity <= 16 * 1024 { spareBuffers.append(buffer) }
+        if buffer.capacity <= 16 * 1024, spareBuffers.count < Self.maximumSpareBuffers { spareBuffers.append(buffer) }
     }
 
     private func fail(because reason: String) {
@@ -162,7 +189,7 @@ import CNghttp2
     }
 
     private func write() {
-        while true {
+        while output.count < limits.outputBytes {
             var bytes: UnsafePointer<UInt8>?
             let count = unsafe nghttp2_session_mem_send(session, &bytes)
             guard count > 0, let first = unsafe bytes else {

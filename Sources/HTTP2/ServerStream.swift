@@ -15,6 +15,8 @@ public final class ServerStream {
     var isAnswered = false
     var isContentOver = false
     var isRequestAbandoned = false
+    /// Whether the answer's last frame is written.
+    var isEndSent = false
     var answerTrailers: FieldList?
     /// More fields than the limit admits have come: the rest is not kept.
     var hasTooManyHeaders = false
@@ -37,6 +39,11 @@ public final class ServerStream {
     ///   - isEnd: whether it has neither content nor trailers.
     public func answer(_ headers: FieldList, isEnd: Bool = false) { session.answer(self, headers, isEnd: isEnd) }
 
+    /// Sends an interim answer ahead of the answer (RFC 9113 §8.1).
+    ///
+    /// - Parameter headers: `:status` first, of 1xx; names in lower case.
+    public func answerInterim(_ headers: FieldList) { session.answerInterim(self, headers) }
+
     /// Adds to the answer's content. All of it is kept until the client's window has room: look at ``unsentByteCount`` where it may grow large.
     public func send(_ content: Span<UInt8>) {
         unsent.append(content)
@@ -55,7 +62,10 @@ public final class ServerStream {
     public func reset(_ code: ErrorCode) { session.reset(self, code) }
 
     /// Says that what is still to come of the request will not be read: once the answer is sent, the stream is reset without an error (RFC 9113 §8.1).
-    public func abandonRequest() { isRequestAbandoned = true }
+    public func abandonRequest() {
+        isRequestAbandoned = true
+        if isEndSent, !isRequestOver { reset(.noError) }
+    }
 
     /// Lets the client send as many bytes of content again.
     public func consume(_ byteCount: Int) { session.consume(byteCount, on: self) }

@@ -16,5 +16,9 @@ public struct SessionLimits: Sendable {
     public var idleFramesPerSecond = 50
     public var idleFramesPerRequest = 4
 
+    /// What waits in the session's output for its connection, in bytes, before the session goes on writing: a client whose windows are
+    /// wide and that doesn't read holds no more.
+    public var outputBytes = Int.max
+
     public init() {}
 }

@@ -6,6 +6,8 @@ import TLS
 enum AfterExchange {
     /// The next request may come.
     case keepAlive
+    /// It is an HTTP/2 connection: what has come of it is in the exchange's input.
+    case http2
     /// The answer has been sent and no request is read any more: closed once the client could read it (RFC 9112 §9.6).
     case linger
     /// Closed at once: the client has left, or everything it asked for is with it.
@@ -30,6 +32,10 @@ final class ClientConnection {
     /// What the client has shown and is known by; nil for nothing.
     let certificate: PeerCertificate?
     private(set) var worker: WorkerContext
+    /// Whether it is one stream of many on an HTTP/2 connection.
+    let isHTTP2: Bool
+    /// Whether its first bytes have yet to be read.
+    private(set) var isNew = true
 
     /// What a client may still send while its connection is closed gently.
     private static let lingerBytes = 1024 * 1024
@@ -46,31 +52,58 @@ final class ClientConnection {
         self.waiter = waiter
         peerAddress = Array(address.host.utf8)
         peerPort = UInt16(address.port)
+        isHTTP2 = false
         stream.waiter = waiter
         judgePeer()
     }
 
     private func judgePeer() { isTrusted = arrival.isKnown && worker.configuration.trustedProxies.contains(peerAddress) }
 
-    func serve() async {
+    /// A stream of the HTTP/2 connection that `connection` is as a whole.
+    init(_ stream: any ByteStream, of connection: ClientConnection) {
+        self.stream = stream
+        worker = connection.worker
+        waiter = Waiter(loop: worker.loop)
+        peerAddress = connection.peerAddress
+        peerPort = connection.peerPort
+        isHTTP2 = true
+        listener = connection.listener
+        certificate = connection.certificate
+        isTrusted = connection.isTrusted
+        stream.waiter = waiter
+        arrival = connection.arrival
+    }
+
+    /// Has what comes next judged by the latest configuration.
+    func followReload() {
+        guard worker.isRetired, let latest = worker.state.latest else { return }
+        worker = latest
+        judgePeer()
+    }
+
+    /// Serves one exchange after the other to the end of the connection.
+    ///
+    /// - Returns: where it turns out to be one of HTTP/2, the connection as such; it is open still.
+    func serve() async -> HTTP2Connection? {
         var after = AfterExchange.keepAlive
         while after == .keepAlive, await hasRequest() {
-            if worker.isRetired, let latest = worker.state.latest {
-                worker = latest
-                judgePeer()
-            }
+            followReload()
             // An idle connection holds neither buffers nor an exchange: they are lent while there are bytes in hand.
             let exchange = worker.takeExchange()
             while true {
                 after = await exchange.run(for: self)
+                isNew = false
                 guard after == .keepAlive, !exchange.input.isEmpty else { break }
                 // What is answered at once never parks: without this, a client that pipelines has the loop to itself.
                 await waiter.yieldTurn()
             }
             if after == .linger { await linger(exchange.input) }
+            let http2 = after == .http2 ? HTTP2Connection(self, received: exchange.input) : nil
             worker.giveBack(exchange)
+            if let http2 { return http2 }
         }
         if after == .reset { stream.reset() } else { stream.close() }
+        return nil
     }
 
     /// Waits for the first byte of a request.
@@ -88,7 +121,7 @@ final class ClientConnection {
     }
 
     /// Ends the sending side and reads on, so that the last answer isn't lost to a reset caused by bytes that nobody reads.
-    private func linger(_ input: ByteBuffer) async {
+    func linger(_ input: ByteBuffer) async {
         stream.endSending()
         waiter.setDeadline(afterMilliseconds: worker.configuration.timeouts.linger)
         var left = Self.lingerBytes

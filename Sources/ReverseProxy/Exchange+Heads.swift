@@ -83,7 +83,7 @@ extension Exchange {
         let host = self.host.bytes(in: bytes)
         if !host.isEmpty { output.append(field: "X-Forwarded-Host", host) }
         if worker.configuration.sendsForwarded { appendForwarded(client, host) }
-        output.append(head.minorVersion == 1 ? "Via: 1.1 gatehouse\r\n" : "Via: 1.0 gatehouse\r\n")
+        output.append(client.isHTTP2 ? "Via: 2.0 gatehouse\r\n" : head.minorVersion == 1 ? "Via: 1.1 gatehouse\r\n" : "Via: 1.0 gatehouse\r\n")
     }
 
     /// The same in one field (RFC 7239): for whom the request is, and behind that which trusted proxy it came by.

@@ -43,14 +43,29 @@ final class Exchange {
             case .ended: return .close
             }
         } catch {
-            if !record.hasHead { correlate(client) }
-            let after = await refuse(error, client)
-            finish(client)
-            return after
+            if isHTTP2Preface(client) { return .http2 }
+            return await refuse(atOnce: error, client)
         }
         let after = await handle(client)
         finish(client)
         return after
+    }
+
+    /// Answers a request that is not even read.
+    func refuse(atOnce refusal: MessageRefusal, _ client: ClientConnection) async -> AfterExchange {
+        if !record.hasHead { correlate(client) }
+        let after = await refuse(refusal, client)
+        finish(client)
+        return after
+    }
+
+    /// Whether what could not be read as a request begins a connection of HTTP/2, by prior knowledge (RFC 9113 §3.3).
+    private func isHTTP2Preface(_ client: ClientConnection) -> Bool {
+        let (input, preface) = (self.input, HTTP2Connection.preface)
+        guard client.isNew, !client.isHTTP2, !record.hasSkippedLine, worker.configuration.http2.isEnabled,
+            input.count >= preface.utf8CodeUnitCount
+        else { return false }
+        return input.bytes.extracting(0..<preface.utf8CodeUnitCount).equals(preface)
     }
 
     private func handle(_ client: ClientConnection) async -> AfterExchange {

@@ -25,6 +25,7 @@ extension ProxyConfiguration {
         root.read("send_forwarded", .boolean, into: &configuration.sendsForwarded)
         configuration.routes = Route.read(root, upstreams: Upstream.read(root)) ?? configuration.routes
         configuration.limits.read(root.section("limits"))
+        configuration.http2.read(root.section("http2"))
         configuration.timeouts.read(root.section("timeouts"))
         try settings.finish()
         return configuration
@@ -56,6 +57,14 @@ extension ProxyConfiguration.Limits {
         limits.read("header_count", .integer(1...10_000), into: &headerCount)
         limits.read("body_bytes", .integer(0...1_000_000_000_000_000), into: &bodyBytes)
         limits.read("connections", .integer(1...1_000_000), into: &connections)
+    }
+}
+
+extension ProxyConfiguration.HTTP2 {
+    fileprivate mutating func read(_ http2: Section) {
+        http2.read("enabled", .boolean, into: &isEnabled)
+        http2.read("concurrent_streams", .integer(1...1000), into: &concurrentStreams)
+        http2.read("stream_window_bytes", .integer(65_535...16_777_216), into: &streamWindowBytes)
     }
 }
 

@@ -17,6 +17,16 @@ public struct ProxyConfiguration: Sendable, Equatable {
         public var connections = 10_000
     }
 
+    /// HTTP/2 towards clients.
+    public struct HTTP2: Sendable, Equatable {
+        /// Whether a client may begin with it in the clear, by prior knowledge (RFC 9113 §3.3).
+        public var isEnabled = true
+        /// Requests that one connection may have open at one time.
+        public var concurrentStreams = 100
+        /// What a client may send of one request's content before it is read, in bytes.
+        public var streamWindowBytes = 65_536
+    }
+
     /// How long each wait may last, in milliseconds.
     public struct Timeouts: Sendable, Equatable {
         /// From the first byte of a request's head to its last.
@@ -67,6 +77,7 @@ public struct ProxyConfiguration: Sendable, Equatable {
     public var policyDeadlineMilliseconds: Int64 = 250
     public var routes = Self.builtInRoutes
     public var limits = Limits()
+    public var http2 = HTTP2()
     public var timeouts = Timeouts()
     /// Unused connections kept for each upstream by each worker.
     public var upstreamIdleConnections = 1024

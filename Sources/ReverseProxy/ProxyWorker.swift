@@ -119,13 +119,25 @@ actor ProxyWorker {
         if context.tellsDestinations, arrival.destination == nil, let local = socket.localAddress, let address = local.ipAddress {
             client.arrival.destination = ProxyHeader.End(address: address, port: UInt16(clamping: local.port))
         }
-        await client.serve()
+        if let http2 = await client.serve() { await serve(http2) }
     }
 
     /// Counts in the place that it has under any configuration.
     private func count(_ connections: Int, _ context: WorkerContext) {
         if let metrics = context.metrics, let worker = state.workerMetrics { worker.add(connections, to: metrics.connections) }
     }
+
+    /// Serves the streams of an HTTP/2 connection, a task each.
+    private func serve(_ connection: HTTP2Connection) async {
+        await withDiscardingTaskGroup { streams in
+            while let stream = await connection.nextStream() {
+                streams.addImmediateTask(executorPreference: loop) { await self.serve(stream, of: connection) }
+            }
+        }
+        await connection.close()
+    }
+
+    private func serve(_ stream: DownstreamStream, of connection: HTTP2Connection) async { await connection.serve(stream) }
 
     /// Stops accepting; ``run(_:)`` returns when what is in flight is done, or its time is over.
     func drain() {

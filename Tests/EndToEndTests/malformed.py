@@ -243,7 +243,7 @@ OTHERS = {
     "HTTP/2.0": (505, b"GET /api/projects HTTP/2.0\r\n" + HOST + AUTH + END),
     "HTTP/3.0": (505, b"GET /api/projects HTTP/3.0\r\n" + HOST + AUTH + END),
     "HTTP/0.9": (505, b"GET /api/projects HTTP/0.9\r\n" + HOST + AUTH + END),
-    "the HTTP/2 preface": (505, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+    "the HTTP/2 preface, almost": (505, b"PRI / HTTP/2.0\r\n\r\nSM\r\n\r\n"),
     "a request line over 8 KB": (414, target(b"/api/projects/" + b"a" * 8192)),
     "a request line of a megabyte": (414, target(b"/api/projects/" + b"a" * 1_000_000)),
     "a query over 8 KB": (414, target(b"/api/projects?" + b"a" * 8192)),

@@ -77,6 +77,73 @@ import Testing
         #expect(peer.session.ending == nil)
     }
 
+    @Test func `sends interim answers ahead of the answer, and none behind it`() throws {
+        let peer = Peer()
+        peer.greet()
+        peer.answers = false
+        peer.receive(peer.headers(1))
+        let stream = try #require(peer.streams[1])
+        stream.answerInterim(FieldList([(":status", "103"), ("link", "</a>")]))
+        stream.answer(FieldList([(":status", "200")]), isEnd: true)
+        stream.answerInterim(FieldList([(":status", "103")]))
+        peer.session.flush(for: peer)
+        let frames = peer.frames()
+        #expect(frames.map(\.type) == [1, 1])
+        #expect(frames.map { $0.flags & 1 } == [0, 1])
+    }
+
+    @Test func `stops writing where its output is not taken, and goes on once it is`() throws {
+        var limits = SessionLimits()
+        limits.outputBytes = 20_000
+        let peer = Peer(limits)
+        peer.receive(Peer.preface + peer.frame(4, 0, 0, [0, 4, 0x7F, 0xFF, 0xFF, 0xFF]) + peer.frame(8, 0, 0, [0x40, 0, 0, 0]))
+        _ = peer.frames()
+        peer.answers = false
+        peer.receive(peer.headers(1))
+        let stream = try #require(peer.streams[1])
+        stream.answer(FieldList([(":status", "200")]))
+        stream.send([UInt8](repeating: 7, count: 100_000).span)
+        stream.end()
+        peer.session.flush(for: peer)
+        #expect(peer.session.output.count >= 20_000)
+        #expect(peer.session.output.count < 40_000)
+        #expect(peer.session.wantsWrite)
+        var contentCount = 0
+        while stream.unsentByteCount > 0 || peer.session.wantsWrite {
+            contentCount += peer.frames().filter { $0.type == 0 }.map(\.payload.count).reduce(0, +)
+            peer.session.flush(for: peer)
+        }
+        contentCount += peer.frames().filter { $0.type == 0 }.map(\.payload.count).reduce(0, +)
+        #expect(contentCount == 100_000)
+    }
+
+    @Test func `an answered request whose rest nobody wants is reset without an error`() throws {
+        let peer = Peer()
+        peer.greet()
+        peer.receive(peer.headers(1, isEnd: false) + peer.headers(3, isEnd: false))
+        let (first, second) = (try #require(peer.streams[1]), try #require(peer.streams[3]))
+        first.answer(FieldList([(":status", "200")]), isEnd: true)
+        first.abandonRequest()
+        peer.session.flush(for: peer)
+        #expect(peer.reset() == 0)
+        second.answer(FieldList([(":status", "200")]), isEnd: true)
+        peer.session.flush(for: peer)
+        #expect(peer.reset() == nil)
+        second.abandonRequest()
+        peer.session.flush(for: peer)
+        #expect(peer.reset() == 0)
+    }
+
+    @Test func `closes its streams where the connection is gone`() {
+        let peer = Peer()
+        peer.greet()
+        peer.answers = false
+        peer.receive(peer.headers(1) + peer.headers(3, isEnd: false))
+        peer.session.closeStreams(for: peer)
+        #expect(peer.closings == [1: .cancel, 3: .cancel])
+        #expect(peer.session.streamCount == 0)
+    }
+
     @Test func `lets go of streams that are open when it is dropped, though what is kept of them holds them`() throws {
         final class Kept {
             let stream: ServerStream

@@ -77,6 +77,7 @@ struct ConfigurationTests {
             policy_sockets: [/tmp/a.sock, /tmp/b.sock]
             policy_deadline_milliseconds: 3
             routes: { /a: "http://a" }
+            http2: { enabled: false, concurrent_streams: 18, stream_window_bytes: 65535 }
             limits: { request_line_bytes: 104, header_bytes: 105, header_count: 6, body_bytes: 7, connections: 8 }
             timeouts:
               head_milliseconds: 9
@@ -101,6 +102,7 @@ struct ConfigurationTests {
         expected.admin = .unix(path: "/tmp/admin.sock", mode: 0o600)
         expected.policyDeadlineMilliseconds = 3
         expected.routes = [Route(prefix: "/a", upstream: Upstream(Endpoint(url: "http://a", host: "a", port: 80)))]
+        (expected.http2.isEnabled, expected.http2.concurrentStreams, expected.http2.streamWindowBytes) = (false, 18, 65_535)
         expected.limits.requestLineBytes = 104
         expected.limits.headerBytes = 105
         expected.limits.headerCount = 6

@@ -1,0 +1,250 @@
+import Bytes
+import EventLoop
+import HTTP2
+import Logging
+
+/// A client's HTTP/2 connection: many exchanges at once, each on a stream (RFC 9113).
+///
+/// One task reads, and hands out the streams as they come; what the exchanges write is collected and sent once a turn.
+final class HTTP2Connection {
+    /// What a client begins an HTTP/2 connection with, as far as HTTP/1 takes it for a head (RFC 9113 §3.4).
+    static let preface: StaticString = "PRI * HTTP/2.0\r\n\r\n"
+    /// What waits for the kernel, in bytes, before the session stops writing.
+    private static let outputBytes = 64 * 1024
+    /// Rounds that may move something before the other tasks and sockets have their turn.
+    private static let roundsPerTurn = 16
+    /// How often in a turn the output is filled and sent.
+    private static let flushesPerTurn = 4
+
+    /// What the connection waits for.
+    private enum Phase: Equatable {
+        /// The client's preface and SETTINGS.
+        case greeting
+        /// Exchanges run; they have deadlines of their own.
+        case serving
+        /// Every exchange is done, and the client has not taken all of their answers.
+        case delivering
+        case idle
+        /// No request is accepted any more, none is under way, and the client has not shown that it knows.
+        case leaving
+    }
+
+    let client: ClientConnection
+    private var worker: WorkerContext { client.worker }
+    private let session: ServerSession
+    private let input: ByteBuffer
+    private let output = ByteBuffer(capacity: 16)
+    private let maximumStreams: Int
+    private var arrived: [DownstreamStream] = []
+    /// How many exchanges run: also those whose stream the client has closed already.
+    private var runningCount = 0
+    private var phase = Phase.greeting
+    private var sentByteCount = 0
+    private var willFlush = false
+    private var isLost = false
+
+    /// - Parameters:
+    ///   - client: the connection as a whole.
+    ///   - received: what has come of it, its first byte included.
+    init(_ client: ClientConnection, received: ByteBuffer) {
+        self.client = client
+        let worker = client.worker
+        let http2 = worker.configuration.http2
+        var limits = SessionLimits()
+        limits.concurrentStreams = http2.concurrentStreams
+        limits.streamWindowBytes = http2.streamWindowBytes
+        limits.connectionWindowBytes = max(limits.connectionWindowBytes, http2.streamWindowBytes)
+        limits.outputBytes = Self.outputBytes
+        // So that the head of a request is judged as one of HTTP/1.1 is: what each field counts on top is no part of that.
+        limits.headerListBytes = worker.limits.requestLineBytes + worker.limits.headerBytes + 32 * (worker.limits.headerCount + 8)
+        maximumStreams = http2.concurrentStreams
+        input = ByteBuffer(capacity: 16)
+        worker.loop.buffers.furnish(input)
+        input.append(received.bytes)
+        worker.loop.buffers.furnish(output)
+        session = ServerSession(limits, output: output)
+        client.waiter.setDeadline(afterMilliseconds: worker.configuration.timeouts.head)
+        if !input.isEmpty { session.receive(input, for: self, nowMilliseconds: worker.loop.nowMilliseconds) }
+    }
+
+    /// Reads until a further stream has come, and returns it: serve it, and call again. Nil where none will come and none is open.
+    func nextStream() async -> DownstreamStream? {
+        var rounds = 0
+        while true {
+            if !arrived.isEmpty { return arrived.removeFirst() }
+            if worker.isDraining { session.drain() }
+            let hasMoved = receive()
+            flush()
+            // Of a connection that has failed, no stream goes on (RFC 9113 §5.4.1).
+            if session.isOver { session.closeStreams(for: self) }
+            if !arrived.isEmpty { continue }
+            if hasEnded { return nil }
+            guard !hasMoved else {
+                rounds &+= 1
+                if rounds % Self.roundsPerTurn == 0 { await client.waiter.yieldTurn() }
+                continue
+            }
+            stripBuffers()
+            await client.waiter.park()
+        }
+    }
+
+    /// Runs the exchange of one stream. A task of its own.
+    func serve(_ stream: DownstreamStream) async {
+        let streamClient = ClientConnection(stream, of: client)
+        let worker = streamClient.worker
+        let exchange = worker.takeExchange()
+        if let refusal = stream.refusal {
+            _ = await exchange.refuse(atOnce: refusal, streamClient)
+        } else {
+            _ = await exchange.run(for: streamClient)
+        }
+        stream.close()
+        stream.end()
+        worker.giveBack(exchange)
+        runningCount -= 1
+        // The last one: what the connection waits for changes.
+        if runningCount == 0 { client.waiter.wake() }
+    }
+
+    /// Closes the connection, gently where the client has yet to read why.
+    func close() async {
+        if !isLost, session.ending != nil {
+            worker.state.logger.info("HTTP/2 connection ended: \(session.ending ?? "")")
+            input.clear()
+            await client.linger(input)
+        }
+        session.closeStreams(for: self)
+        client.stream.close()
+    }
+
+    // MARK: Bytes
+
+    private func receive() -> Bool {
+        // A client that doesn't take what it is sent is not listened to: its frames would be answered into memory.
+        guard !isLost, !session.isOver, client.stream.isReadable, output.count < Self.outputBytes else { return false }
+        worker.loop.buffers.furnish(input)
+        switch client.stream.receive(into: input) {
+        case .received: session.receive(input, for: self, nowMilliseconds: worker.loop.nowMilliseconds)
+        case .wouldBlock: return false
+        case .ended, .failed: lose()
+        }
+        return true
+    }
+
+    private func lose() {
+        isLost = true
+        output.clear()
+        session.closeStreams(for: self)
+    }
+
+    /// Has what the exchanges have written sent at the end of this turn.
+    func flushAtEndOfTurn() {
+        guard !willFlush else { return }
+        willFlush = true
+        worker.loop.flushAtEndOfTurn(self)
+    }
+
+    private func stripBuffers() {
+        worker.loop.buffers.strip(input)
+        worker.loop.buffers.strip(output)
+        if phase == .idle { session.releaseSpares() }
+    }
+
+    // MARK: Its end
+
+    /// Whether nothing is left to be served, or the client has made it wait too long.
+    private var hasEnded: Bool {
+        guard runningCount == 0 else {
+            phase = .serving
+            return false
+        }
+        guard !isLost else { return true }
+        if session.isOver { return output.isEmpty && !client.stream.hasUnsent || worker.isDrainOver || isOverdue(.delivering) }
+        guard !worker.isDrainOver else { return true }
+        let phase = currentPhase
+        guard isOverdue(phase) else { return false }
+        switch phase {
+        case .greeting: session.end(.settingsTimeout, because: "no SETTINGS in \(worker.configuration.timeouts.head) ms")
+        case .delivering: session.end(.cancel, because: "answers not read in \(worker.configuration.timeouts.body) ms")
+        case .serving, .idle, .leaving: session.end(.noError, because: "idle")
+        }
+        flush()
+        return true
+    }
+
+    private var currentPhase: Phase {
+        guard session.isGreeted else { return .greeting }
+        guard session.streamCount == 0, output.isEmpty else { return .delivering }
+        return worker.isDraining ? .leaving : .idle
+    }
+
+    /// Whether the time of this phase is over. It begins with the phase, and again as the client takes something.
+    private func isOverdue(_ phase: Phase) -> Bool {
+        let hasProgress = phase == .delivering && sentByteCount > 0
+        sentByteCount = 0
+        if phase != self.phase || hasProgress {
+            self.phase = phase
+            client.waiter.setDeadline(afterMilliseconds: timeout(of: phase))
+        }
+        return client.waiter.isDue
+    }
+
+    private func timeout(of phase: Phase) -> Int64 {
+        let timeouts = worker.configuration.timeouts
+        return switch phase {
+        case .greeting: timeouts.head
+        case .serving, .delivering: timeouts.body
+        case .idle: timeouts.idle
+        case .leaving: timeouts.linger
+        }
+    }
+}
+
+extension HTTP2Connection: TurnFlushing {
+    /// Writes what the streams have, and sends it as far as the kernel takes it.
+    func flush() {
+        willFlush = false
+        guard !isLost else { return output.clear() }
+        for _ in 0..<Self.flushesPerTurn {
+            worker.loop.buffers.furnish(output)
+            session.flush(for: self)
+            guard !output.isEmpty || client.stream.hasUnsent, client.stream.isWritable else { return }
+            let before = output.count
+            if case .failed = client.stream.send(output) { return lose() }
+            sentByteCount += before - output.count
+            guard output.isEmpty, before >= Self.outputBytes else { return }
+        }
+        // There is more, and the kernel takes it: after the others have had their turn.
+        client.waiter.wake()
+    }
+}
+
+extension HTTP2Connection: StreamHandler {
+    func received(headersOf stream: ServerStream, isEnd: Bool) {
+        // A client may close streams faster than their exchanges end.
+        guard runningCount < maximumStreams else { return stream.reset(.refusedStream) }
+        client.followReload()
+        let downstream = DownstreamStream(stream, isEnd: isEnd, of: self, in: worker)
+        stream.context = downstream
+        runningCount += 1
+        arrived.append(downstream)
+    }
+
+    func received(_ content: Span<UInt8>, on stream: ServerStream) {
+        guard let downstream = stream.context as? DownstreamStream else { return stream.consume(content.count) }
+        downstream.receive(content: content)
+    }
+
+    func received(endOf stream: ServerStream) {
+        (stream.context as? DownstreamStream)?.receiveEnd(trailers: stream.trailers)
+    }
+
+    func hasRoom(on stream: ServerStream) {
+        (stream.context as? DownstreamStream)?.hasRoom()
+    }
+
+    func closed(_ stream: ServerStream, _ code: ErrorCode) {
+        (stream.context as? DownstreamStream)?.streamClosed()
+    }
+}
