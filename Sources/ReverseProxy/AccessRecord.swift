@@ -23,7 +23,7 @@ final class AccessRecord {
     var forwardedNanoseconds: Int64 = 0
     /// From then until the response began, or it was certain that there would be none.
     private(set) var upstreamNanoseconds: Int64?
-    /// The status the client was sent; 0 where it got none.
+    /// The status the client was sent; 0 where it got none. Of a call of gRPC that the proxy answered itself, the one that it stands for.
     var status: UInt16 = 0
     /// Bytes of content the client was sent.
     var byteCount = 0
@@ -39,6 +39,8 @@ final class AccessRecord {
     var hasHead = false
     /// Whether it is a HEAD request, whose answer has no content.
     var isHeadRequest = false
+    /// Whether it is a call of gRPC, whose answers are told in fields of their own.
+    var isGRPC = false
     /// Whether an empty line before the request has been passed over.
     var hasSkippedLine = false
 
@@ -59,6 +61,7 @@ final class AccessRecord {
         reason = nil
         hasHead = false
         isHeadRequest = false
+        isGRPC = false
         hasSkippedLine = false
     }
 

@@ -129,6 +129,7 @@ extension Exchange {
     private func answer(
         _ status: UInt16, _ client: ClientConnection, mustClose: Bool = false, fields: (ByteBuffer) -> Void = { _ in }
     ) async -> AfterExchange {
+        if record.isGRPC { return await answerGRPC(status, client, fields: fields) }
         let body = upstreamOutput
         let discarded = mustClose ? nil : discardableContent
         let output = self.output

@@ -71,7 +71,7 @@ extension Exchange {
                 mayRepeat = false
                 continue
             }
-            appendRequestHead(for: pool.authority, from: client)
+            appendRequestHead(for: pool.authority, from: client, takesTrailers: pool.isHTTP2)
             if head.hasBody { consumeHead() }
             upstream.stream.waiter = client.waiter
             var relay = Relay(self, client, upstream)

@@ -5,8 +5,10 @@ import HTTPMessage
 extension Exchange {
     /// Writes the request's head into `upstreamOutput`: hop-by-hop fields out, owned names out, verdict in.
     ///
-    /// - Parameter authority: the upstream's, for `Host`.
-    func appendRequestHead(for authority: [UInt8], from client: ClientConnection) {
+    /// - Parameters:
+    ///   - authority: the upstream's, for `Host`.
+    ///   - takesTrailers: whether the proxy takes trailers from it whatever happens, and says so where the client does.
+    func appendRequestHead(for authority: [UInt8], from client: ClientConnection, takesTrailers: Bool) {
         let (input, output, payload) = (self.input, upstreamOutput, check.verdict)
         let bytes = input.bytes
         worker.loop.buffers.furnish(output)
@@ -33,6 +35,7 @@ extension Exchange {
         }
         kept.flush(bytes, to: output)
         requestOperations.append(to: output, from: payload.bytes)
+        if takesTrailers, saysTrailers(bytes) { output.append("TE: trailers\r\n") }
         appendForwardingFields(client, bytes)
         appendCorrelation(payload.bytes)
         switch head.framing {
@@ -41,6 +44,14 @@ extension Exchange {
         case .chunked: output.append("Transfer-Encoding: chunked\r\n")
         }
         output.append("\r\n")
+    }
+
+    /// Whether the client says that it takes trailers (RFC 9110 §10.1.4), as gRPC wants to hear.
+    private func saysTrailers(_ bytes: Span<UInt8>) -> Bool {
+        for field in head.fields where field.kind == .hopByHop && field.name.bytes(in: bytes).equalsIgnoringCase("te") {
+            return field.value.bytes(in: bytes).equalsIgnoringCase("trailers")
+        }
+        return false
     }
 
     private func passesToUpstream(

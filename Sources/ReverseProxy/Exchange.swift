@@ -113,6 +113,7 @@ final class Exchange {
                 try head.parse(input.bytes, byteCount: byteCount, limits: limits)
                 record.hasHead = true
                 record.isHeadRequest = head.method == .head
+                if client.isHTTP2 { record.isGRPC = isGRPCRequest }
                 record.noteRequest(head.methodName.bytes(in: input.bytes), pathOf: head.target.bytes(in: input.bytes))
                 if worker.accessLog.wantsDetails { record.noteDetails(head, input.bytes) }
                 return .complete

@@ -36,9 +36,12 @@ struct HeaderOperations {
     }
 
     /// Appends the fields that are set. Of several operations on one name the last one counts, since they apply in their order.
-    func append(to head: ByteBuffer, from payload: Span<UInt8>) {
+    ///
+    /// - Parameter excluded: the name, in lower case, of a field that is not wanted.
+    func append(to head: ByteBuffer, from payload: Span<UInt8>, but excluded: StaticString? = nil) {
         for (index, operation) in operations.enumerated() where operation.kind == .set {
             let name = operation.name.bytes(in: payload)
+            if let excluded, name.equalsIgnoringCase(excluded) { continue }
             guard !isSuperseded(index, name, payload) else { continue }
             head.append(field: name, operation.value.bytes(in: payload))
         }

@@ -1,3 +1,4 @@
+import HTTPMessage
 import Logging
 import PolicyProtocol
 import Settings
@@ -95,6 +96,17 @@ public struct ProxyConfiguration: Sendable, Equatable {
     /// The built-in defaults.
     public init(policySockets: [String] = [PolicySocket.defaultPath(environment: [:])]) {
         self.policySockets = policySockets
+    }
+}
+
+extension ProxyConfiguration {
+    /// What the head of a client's message may take.
+    var headLimits: HeadLimits {
+        var limits = HeadLimits()
+        limits.requestLineBytes = self.limits.requestLineBytes
+        limits.headerBytes = self.limits.headerBytes
+        limits.headerCount = self.limits.headerCount
+        return limits
     }
 }
 

@@ -31,6 +31,7 @@ actor ProxyWorker {
             }
             background.addImmediateTask(executorPreference: loop) { await self.writeLog() }
             background.addImmediateTask(executorPreference: loop) { await self.sweep() }
+            background.addImmediateTask(executorPreference: loop) { await self.serveSessions() }
             await serve()
             state.end()
         }
@@ -46,6 +47,17 @@ actor ProxyWorker {
     private func leaveDaemon(_ index: Int) async { await state.policy.serveLeaving(index) }
     private func writeLog() async { await state.logLines.flushRegularly() }
     private func sweep() async { await state.sweepRegularly() }
+
+    /// Moves the bytes of the HTTP/2 connections to upstreams, a task each.
+    private func serveSessions() async {
+        await withDiscardingTaskGroup { sessions in
+            while let (session, changed) = await state.newSessions.next(unless: { state.isOver }) {
+                sessions.addImmediateTask(executorPreference: loop) { await self.serve(session, changed) }
+            }
+        }
+    }
+
+    private func serve(_ session: UpstreamSession, _ changed: () -> Void) async { await session.run(changed: changed) }
 
     private func serve() async {
         await withDiscardingTaskGroup { accepting in

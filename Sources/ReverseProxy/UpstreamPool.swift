@@ -6,11 +6,12 @@ import TLS
 final class UpstreamConnection {
     let stream: any ByteStream
     /// Whether it has served an exchange before: the upstream may then have closed it just now, unseen.
-    fileprivate(set) var isReused = false
+    fileprivate(set) var isReused: Bool
     fileprivate var idleSinceMilliseconds: Int64 = 0
-    fileprivate let address: SocketAddress
+    /// Nil for a stream of many on a connection, which never idles by itself.
+    fileprivate let address: SocketAddress?
     /// Of the addresses among which its own was known to be the last time.
-    fileprivate var addressVersion: Int
+    fileprivate var addressVersion = 0
 
     /// Whether it is one client's alone.
     fileprivate let isForOne: Bool
@@ -20,6 +21,14 @@ final class UpstreamConnection {
         self.stream = stream
         self.address = address
         self.addressVersion = addressVersion
+        isReused = false
+    }
+
+    /// A stream of an HTTP/2 connection.
+    init(_ stream: UpstreamStream, isReused: Bool) {
+        self.stream = stream
+        self.isReused = isReused
+        address = nil
     }
 }
 
@@ -34,11 +43,17 @@ final class UpstreamPool {
     private let idleTimeoutMilliseconds: Int64
     private let maximumIdle: Int
     private var idle: [UpstreamConnection] = []
+    /// Of an upstream that speaks HTTP/2.
+    private let sessions: UpstreamSessions?
     /// Whether no exchange will ask for a connection any more.
     private var isRetired = false
 
-    init(_ status: EndpointStatus, configuration: ProxyConfiguration) {
+    /// - Parameter queue: where HTTP/2 connections go that have been made.
+    init(_ status: EndpointStatus, configuration: ProxyConfiguration, queue: SessionQueue) {
         self.status = status
+        let idleMilliseconds = configuration.timeouts.upstreamIdle
+        sessions = status.endpoint.isHTTP2
+            ? UpstreamSessions(queue, limits: configuration.headLimits, idleTimeoutMilliseconds: idleMilliseconds) : nil
         endpoint = status.endpoint
         authority = status.endpoint.authority
         idleTimeoutMilliseconds = configuration.timeouts.upstreamIdle
@@ -47,6 +62,7 @@ final class UpstreamPool {
 
     /// An idle connection that is still open, as far as this side knows.
     func takeIdle(now: Int64) -> UpstreamConnection? {
+        if let sessions { return sessions.takeStream() }
         while let connection = idle.popLast() {
             // Readable while idle: the upstream has closed it, or sent what nobody asked for. Either way it is of no use.
             let isFresh = now - connection.idleSinceMilliseconds < idleTimeoutMilliseconds
@@ -56,15 +72,22 @@ final class UpstreamPool {
         return nil
     }
 
+    var isHTTP2: Bool { sessions != nil }
+
     /// How many connections are kept unused.
     var idleCount: Int { idle.count }
 
     /// A new connection. Parks on `waiter`.
     ///
-    /// - Parameter first: what says whose connection it is, so that nobody else may have it afterwards.
+    /// - Parameter first: what says whose connection it is, so that nobody else may have it afterwards; not with HTTP/2.
     func connect(
         on waiter: Waiter, timeoutMilliseconds: Int64, taking turns: HandshakeTurns, sending first: ByteBuffer? = nil
     ) async -> UpstreamConnection? {
+        if let sessions {
+            return await sessions.open(on: waiter, timeoutMilliseconds: timeoutMilliseconds) {
+                await self.status.connect(on: waiter, timeoutMilliseconds: timeoutMilliseconds, taking: turns)
+            }
+        }
         let version = status.addressVersion
         guard let (stream, address) = await status.connect(
             on: waiter, timeoutMilliseconds: timeoutMilliseconds, taking: turns, sending: first)
@@ -76,7 +99,7 @@ final class UpstreamPool {
     private func leadsThere(_ connection: UpstreamConnection) -> Bool {
         let version = status.addressVersion
         if connection.addressVersion == version { return true }
-        guard status.addresses.contains(connection.address) else { return false }
+        guard let address = connection.address, status.addresses.contains(address) else { return false }
         connection.addressVersion = version
         return true
     }
@@ -84,6 +107,7 @@ final class UpstreamPool {
     /// Takes back a connection whose last exchange ended in good order.
     func giveBack(_ connection: UpstreamConnection, now: Int64) {
         connection.stream.waiter = nil
+        guard sessions == nil else { return connection.stream.close() }
         guard !isRetired, !connection.isForOne, idle.count < maximumIdle, connection.stream.isQuiet, leadsThere(connection) else {
             return connection.stream.close()
         }
@@ -94,6 +118,7 @@ final class UpstreamPool {
 
     /// Closes what has been idle too long, or has been closed by the upstream.
     func sweep(now: Int64) {
+        sessions?.sweep(now: now, addresses: status.addresses)
         idle.removeAll { connection in
             let isStale = !connection.stream.isQuiet || !leadsThere(connection)
                 || now - connection.idleSinceMilliseconds >= idleTimeoutMilliseconds
@@ -105,6 +130,7 @@ final class UpstreamPool {
     /// Keeps no connection from now on. What is lent is closed when it is given back.
     func retire() {
         isRetired = true
+        sessions?.retire()
         for connection in idle { connection.stream.close() }
         idle = []
     }

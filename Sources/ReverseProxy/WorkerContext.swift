@@ -89,7 +89,7 @@ final class WorkerContext {
         policyOutage = state.policyOutage
         configuration = setup.configuration
         routes = RouteTable(configuration.routes)
-        let upstreams = setup.upstreams.map { UpstreamService($0, configuration: setup.configuration, loop: state.loop) }
+        let upstreams = setup.upstreams.map { UpstreamService($0, configuration: setup.configuration, loop: state.loop, queue: state.newSessions) }
         self.upstreams = upstreams
         routeUpstreams = configuration.routes.compactMap { route in upstreams.first { $0.upstream.name == route.upstream.name } }
         let timeouts = configuration.timeouts
@@ -101,11 +101,7 @@ final class WorkerContext {
         writtenRequestNames = NameSet((configuration.requestIDs == .off ? [] : ["x-request-id"]) + traceNames)
         metrics = setup.observation?.metrics
         isTimed = configuration.logFormat == .json || metrics != nil
-        var limits = HeadLimits()
-        limits.requestLineBytes = configuration.limits.requestLineBytes
-        limits.headerBytes = configuration.limits.headerBytes
-        limits.headerCount = configuration.limits.headerCount
-        self.limits = limits
+        limits = configuration.headLimits
     }
 
     /// An exchange's state, used again from request to request so that none of it is allocated for each.

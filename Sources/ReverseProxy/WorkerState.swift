@@ -16,6 +16,8 @@ final class WorkerState {
     let proxyHeaderWarning: RepeatedWarning
     let random = RandomNumbers()
     let handshakes: HandshakeTurns
+    /// HTTP/2 connections to upstreams, each for a task to move its bytes.
+    let newSessions: SessionQueue
     /// This worker's part of what is counted; nil where nothing is.
     let workerMetrics: WorkerMetrics?
     private let readiness: ProxyReadiness?
@@ -36,6 +38,7 @@ final class WorkerState {
 
     init(_ setup: ProxySetup, loop: EventLoop) {
         self.loop = loop
+        newSessions = SessionQueue(loop: loop)
         logger = setup.logger
         var configuration = PolicyClient.Configuration(name: "gatehouse-proxy")
         configuration.deadlineMilliseconds = setup.configuration.policyDeadlineMilliseconds

@@ -39,8 +39,7 @@ final class DownstreamStream: ByteStream {
         // The proxy and the verdict add to what an upstream may send.
         limits.headerBytes *= 4
         limits.headerCount *= 4
-        response = ResponseText(limits: limits)
-        response.answersHead = stream.headers.has(":method", "HEAD")
+        response = ResponseText(answering: stream.headers.has(":method", "HEAD") ? .head : .other, limits: limits)
         do throws(MessageRefusal) {
             isChunked = try RequestText.append(stream.headers, isEnd: isEnd, to: text)
         } catch {
@@ -147,6 +146,8 @@ final class DownstreamStream: ByteStream {
 
     /// Ends the stream: as it should, where the whole response has been sent; else so that the client sees that it is not whole.
     func close() {
+        // A reset overtakes what waits to be sent, which may be the beginning of the response.
+        if stream != nil, !response.isOver { connection.flush() }
         guard let stream else { return }
         if response.isOver { stream.abandonRequest() } else { stream.reset(.internalError) }
         connection.flushAtEndOfTurn()

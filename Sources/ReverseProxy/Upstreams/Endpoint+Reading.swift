@@ -2,7 +2,7 @@ import Settings
 
 extension Endpoint {
     /// What the URL of an endpoint may look like, for messages.
-    static let accepted = "http[s]://host[:port], no user, no path and no query, or unix:/path"
+    static let accepted = "http[s]://host[:port], h2c://host[:port], no user, no path and no query, or unix:/path"
 
     /// Reads a URL of the ``accepted`` form; nil for anything else.
     init?(url: String) {
@@ -12,8 +12,9 @@ extension Endpoint {
             return
         }
         let isSecure = url.hasPrefix("https://")
-        guard isSecure || url.hasPrefix("http://") else { return nil }
-        let authority = url.dropFirst(isSecure ? 8 : 7)
+        let isHTTP2 = url.hasPrefix("h2c://")
+        guard isSecure || isHTTP2 || url.hasPrefix("http://") else { return nil }
+        let authority = url.dropFirst(isSecure ? 8 : isHTTP2 ? 6 : 7)
         var host = authority
         var port = isSecure ? 443 : 80
         let bracket = authority.hasPrefix("[") ? authority.firstIndex(of: "]") : nil
@@ -27,6 +28,7 @@ extension Endpoint {
         guard bracket == nil ? Self.isName(host) : Self.isAddress(host.dropFirst().dropLast()) else { return nil }
         self.init(url: url, host: String(bracket == nil ? host : host.dropFirst().dropLast()), port: port)
         self.isSecure = isSecure
+        self.isHTTP2 = isHTTP2
     }
 
     private static func port(_ digits: Substring) -> Int? {

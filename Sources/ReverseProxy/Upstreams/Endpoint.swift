@@ -13,6 +13,8 @@ public struct Endpoint: Sendable, Equatable {
     public var isSecure = false
     /// Its part of the requests, next to those of the others: 1 to 1000.
     public var weight = 1
+    /// Whether it speaks HTTP/2, in the clear and without being asked (RFC 9113 §3.3).
+    public var isHTTP2 = false
 
     public init(url: String, place: Place) {
         self.url = url

@@ -19,11 +19,11 @@ final class UpstreamService {
     private var budget: RetryBudget
     private let line: WaitingLine?
 
-    init(_ status: UpstreamStatus, configuration: ProxyConfiguration, loop: EventLoop) {
+    init(_ status: UpstreamStatus, configuration: ProxyConfiguration, loop: EventLoop, queue: SessionQueue) {
         let upstream = status.upstream
         self.upstream = upstream
         self.status = status
-        pools = status.endpoints.map { UpstreamPool($0, configuration: configuration) }
+        pools = status.endpoints.map { UpstreamPool($0, configuration: configuration, queue: queue) }
         maximumRetries = upstream.retries.maximum
         isGuarded = upstream.limit != nil || upstream.circuitBreaker != nil
         hashKey = if case .hash(let key) = upstream.balancing { key } else { nil }

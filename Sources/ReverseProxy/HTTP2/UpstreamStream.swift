@@ -1,0 +1,189 @@
+import Bytes
+import EventLoop
+import HTTP2
+import HTTPMessage
+
+/// A stream towards an upstream, shown to an ``Exchange`` as a connection that takes one HTTP/1.1 request and brings its response.
+///
+/// The upstream's window is the back-pressure on the request; its own opens again as the exchange takes the response.
+final class UpstreamStream: ByteStream {
+    /// How much of a request waits for the upstream's window, in bytes, before the exchange has to wait.
+    private static let roomBytes = BufferPool.bufferBytes
+    /// What heads of the response may take together before the exchange takes them.
+    private static let headBytes = 256 * 1024
+
+    var waiter: Waiter?
+    private let session: UpstreamSession
+    private let loop: EventLoop
+    private let limits: HeadLimits
+    /// Nil before the request's head is whole, and once the stream is closed.
+    private var stream: ClientStream?
+    private var hasBegun = false
+    private var isClosed = false
+    private var scanner = HeadScanner()
+    private var requestContent = ContentText()
+    private var answersHead = false
+    /// Heads of the response, the end of a chunked one: what is no content.
+    private let text = ByteBuffer(capacity: 16)
+    private let content = ByteBuffer(capacity: 16)
+    private var isChunked = false
+    private var isAnswerOver = false
+    private var isEndTaken = false
+    private var trailers = FieldList()
+
+    init(on session: UpstreamSession, limits: HeadLimits) {
+        self.session = session
+        loop = session.loop
+        self.limits = limits
+    }
+
+    // MARK: The request
+
+    var isWritable: Bool {
+        guard let stream else { return true }
+        return stream.unsentByteCount < Self.roomBytes
+    }
+
+    var hasUnsent: Bool { false }
+    var isBroken: Bool { isClosed && !isAnswerOver }
+    var isOpen: Bool { !isClosed }
+
+    func send(_ buffer: ByteBuffer) -> SendResult {
+        guard !isClosed else { return .failed(SystemError.connectionReset) }
+        guard isWritable else { return .wouldBlock }
+        do throws(MessageRefusal) {
+            if !hasBegun {
+                guard try begin(buffer) else { return .sent }
+            }
+            if let stream { try requestContent.send(buffer, on: stream) }
+        } catch {
+            close()
+            return .failed(SystemError.connectionReset)
+        }
+        session.flushAtEndOfTurn()
+        return .sent
+    }
+
+    private func begin(_ buffer: ByteBuffer) throws(MessageRefusal) -> Bool {
+        guard let byteCount = try scanner.findEnd(in: buffer.bytes, limits: limits) else { return false }
+        var head = RequestHead()
+        try head.parse(buffer.bytes, byteCount: byteCount, limits: limits)
+        answersHead = head.method == .head
+        requestContent = ContentText(head.framing, limits: limits)
+        let headers = Self.headers(of: head, buffer.bytes)
+        buffer.consume(byteCount)
+        hasBegun = true
+        stream = session.request(headers, isEnd: requestContent.isOver, for: self)
+        isClosed = stream == nil
+        return true
+    }
+
+    /// The head's fields, but for those that concern a connection; of `TE`, what HTTP/2 knows (RFC 9113 §8.2.2).
+    private static func headers(of head: RequestHead, _ bytes: Span<UInt8>) -> FieldList {
+        var headers = FieldList()
+        headers.append(":method", head.methodName.bytes(in: bytes))
+        headers.append(":scheme", StaticText.http.span)
+        headers.append(":authority", head.host.bytes(in: bytes))
+        headers.append(":path", head.target.bytes(in: bytes))
+        for field in head.fields {
+            let (name, value) = (field.name.bytes(in: bytes), field.value.bytes(in: bytes))
+            switch field.kind {
+            case .host, .connection, .transferEncoding: continue
+            case .hopByHop where !(name.equalsIgnoringCase("te") && value.equalsIgnoringCase("trailers")): continue
+            default: headers.append(lowercasing: name, value)
+            }
+        }
+        return headers
+    }
+
+    private enum StaticText {
+        static let http = Array("http".utf8)
+    }
+
+    // MARK: What the session brings
+
+    func receive(headersOf stream: ClientStream, isEnd: Bool) {
+        guard text.count < Self.headBytes else { return stream.reset(.enhanceYourCalm) }
+        loop.buffers.furnish(text)
+        isChunked = AnswerText.append(stream.headers, isFinal: stream.isAnswered, isEnd: isEnd, answersHead: answersHead, to: text)
+        isEndTaken = !isChunked
+        waiter?.wake()
+    }
+
+    func receive(content bytes: Span<UInt8>) {
+        loop.buffers.furnish(content)
+        content.append(bytes)
+        waiter?.wake()
+    }
+
+    func receiveEnd(trailers: FieldList) {
+        isAnswerOver = true
+        self.trailers = trailers
+        waiter?.wake()
+    }
+
+    func hasRoom() { waiter?.wake() }
+
+    func streamClosed() {
+        isClosed = true
+        stream = nil
+        waiter?.wake()
+    }
+
+    // MARK: The response
+
+    var isReadable: Bool { !text.isEmpty || !content.isEmpty || isAnswerOver && !isEndTaken || isBroken }
+
+    func receive(into buffer: ByteBuffer, room: Int) -> ReceiveResult {
+        let (text, before) = (self.text, buffer.count)
+        if !text.isEmpty {
+            buffer.append(text.bytes)
+            text.clear()
+            loop.buffers.strip(text)
+        } else if !content.isEmpty {
+            take(min(content.count, max(room, buffer.capacity - buffer.count - 32)), into: buffer)
+        } else if isAnswerOver, !isEndTaken {
+            isEndTaken = true
+            buffer.append("0\r\n")
+            AnswerText.append(trailers: trailers, to: buffer)
+            buffer.append("\r\n")
+        } else {
+            return isBroken ? .failed(SystemError.connectionReset) : .wouldBlock
+        }
+        return .received(buffer.count - before)
+    }
+
+    private func take(_ byteCount: Int, into buffer: ByteBuffer) {
+        let content = self.content
+        let bytes = content.bytes.extracting(0..<byteCount)
+        if isChunked { buffer.append(chunk: bytes) } else { buffer.append(bytes) }
+        content.consume(byteCount)
+        loop.buffers.strip(content)
+        stream?.consume(byteCount)
+        session.flushAtEndOfTurn()
+    }
+
+    func text(of code: Int32) -> String { SystemError.text(of: code) }
+
+    // MARK: Its end
+
+    func endSending() {}
+
+    /// Gives the stream up where it isn't over.
+    func close() {
+        if let stream {
+            stream.reset(.cancel)
+            if !stream.isAnswered { session.noteUnanswered(since: stream) }
+            session.flushAtEndOfTurn()
+        }
+        stream = nil
+        isClosed = true
+        waiter = nil
+        text.clear()
+        content.clear()
+        loop.buffers.strip(text)
+        loop.buffers.strip(content)
+    }
+
+    func reset() { close() }
+}
