@@ -41,6 +41,8 @@ final class AccessRecord {
     var isHeadRequest = false
     /// Whether it is a call of gRPC, whose answers are told in fields of their own.
     var isGRPC = false
+    /// Whether the connection is to become a WebSocket, if the upstream agrees.
+    var asksForWebSocket = false
     /// Whether an empty line before the request has been passed over.
     var hasSkippedLine = false
 
@@ -62,6 +64,7 @@ final class AccessRecord {
         hasHead = false
         isHeadRequest = false
         isGRPC = false
+        asksForWebSocket = false
         hasSkippedLine = false
     }
 
@@ -104,7 +107,7 @@ enum ProxyReason {
     case health, redirected, hostUnknown, requestMalformed, routeUnknown, policyUnavailable
     case upstreamUnavailable, upstreamTimeout, upstreamMalformed, upstreamBrokeOff
     case upstreamUnhealthy, upstreamOverloaded, circuitOpen
-    case clientGone, clientTooSlow, drainOver
+    case clientGone, clientTooSlow, drainOver, webSocketIdle
 
     var name: StaticString {
         switch self {
@@ -124,6 +127,7 @@ enum ProxyReason {
         case .clientGone: "client-gone"
         case .clientTooSlow: "client-too-slow"
         case .drainOver: "drain-over"
+        case .webSocketIdle: "websocket-idle"
         }
     }
 }

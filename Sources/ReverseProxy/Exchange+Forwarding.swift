@@ -156,6 +156,7 @@ extension Exchange {
         _ end: Relay.End, _ relay: Relay, _ client: ClientConnection, _ upstream: UpstreamConnection, _ pool: UpstreamPool
     ) async -> AfterExchange {
         record.noteUpstream()
+        if case .switched = end { return await tunnel(client, upstream) }
         record.byteCount = relay.sentByteCount
         if case .complete(let mayReuse) = end, mayReuse {
             pool.giveBack(upstream, now: worker.loop.nowMilliseconds)
@@ -165,7 +166,7 @@ extension Exchange {
         switch end {
         case .complete: return relay.keepsClient ? .keepAlive : .linger
         case .staleConnection: return await answerUpstreamDown(.upstreamBrokeOff, client)
-        case .answerUnwanted: return .close
+        case .answerUnwanted, .switched: return .close
         case .clientGone:
             record.reason = .clientGone
             return .close
@@ -183,6 +184,21 @@ extension Exchange {
         case .upstreamTimeout: return cutOff(.upstreamTimeout, relay)
         case .drainOver: return cutOff(.drainOver, relay)
         }
+    }
+
+    /// Carries what follows a handshake, both ways and as it comes.
+    private func tunnel(_ client: ClientConnection, _ upstream: UpstreamConnection) async -> AfterExchange {
+        consumeHead()
+        record.status = 101
+        let tunnel = Tunnel(self, client, upstream)
+        switch await tunnel.run() {
+        case .closed: break
+        case .idle: record.reason = .webSocketIdle
+        case .drainOver: record.reason = .drainOver
+        }
+        record.byteCount = tunnel.receivedByteCount
+        upstream.stream.close()
+        return .close
     }
 
     /// Ends a response in the middle, so that the client sees that it is not whole: before its announced length or its last

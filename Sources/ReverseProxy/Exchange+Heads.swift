@@ -38,6 +38,7 @@ extension Exchange {
         if takesTrailers, saysTrailers(bytes) { output.append("TE: trailers\r\n") }
         appendForwardingFields(client, bytes)
         appendCorrelation(payload.bytes)
+        if record.asksForWebSocket { output.append(WebSocketHandshake.fields) }
         switch head.framing {
         case .none, .untilClose: break
         case .length(let length): output.append(contentLength: length)
@@ -194,6 +195,21 @@ extension Exchange {
         for field in response.fields where field.kind == .other && !isNamedByConnection(field, bytes) {
             output.append(field.line.bytes(in: bytes))
         }
+        output.append("\r\n")
+    }
+
+    /// Writes a response that switches to WebSocket.
+    func appendSwitchingHead() {
+        let (input, output, payload) = (upstreamInput, self.output, check.verdict)
+        let bytes = input.bytes
+        worker.loop.buffers.furnish(output)
+        output.append("HTTP/1.1 101 Switching Protocols\r\n")
+        output.append(WebSocketHandshake.fields)
+        for field in response.fields where passesToClient(field, hasContent: true, bytes, payload.bytes) {
+            output.append(field.line.bytes(in: bytes))
+        }
+        responseOperations.append(to: output, from: payload.bytes)
+        appendRequestID()
         output.append("\r\n")
     }
 

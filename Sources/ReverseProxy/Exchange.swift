@@ -81,6 +81,13 @@ final class Exchange {
             return await answerNoRoute(client)
         }
         record.routeIndex = index
+        if worker.configuration.routes[index].allowsWebSocket {
+            do throws(MessageRefusal) {
+                record.asksForWebSocket = try WebSocketHandshake.isAsked(by: head, in: input.bytes)
+            } catch {
+                return await refuse(error, client)
+            }
+        }
         let (upstream, now) = (worker.routeUpstreams[index], worker.loop.nowMilliseconds)
         forwarding = Forwarding(worker.routeWaits[index], retries: upstream.maximumRetries, now: now)
         upstream.noteRequest(now: now)

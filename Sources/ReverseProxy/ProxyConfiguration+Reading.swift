@@ -79,6 +79,7 @@ extension ProxyConfiguration.Timeouts {
         timeouts.read("upstream_response_milliseconds", .integer(waits), into: &upstreamResponse)
         timeouts.read("upstream_total_milliseconds", .integer(waits), into: &upstreamTotal)
         timeouts.read("upstream_idle_milliseconds", .integer(waits), into: &upstreamIdle)
+        timeouts.read("websocket_idle_milliseconds", .integer(waits), into: &webSocketIdle)
         timeouts.read("drain_milliseconds", .integer(0...waits.upperBound), into: &drain)
         timeouts.read("linger_milliseconds", .integer(0...waits.upperBound), into: &linger)
     }

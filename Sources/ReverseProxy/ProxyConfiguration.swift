@@ -43,6 +43,8 @@ public struct ProxyConfiguration: Sendable, Equatable {
         public var upstreamTotal: Int64?
         /// How long an unused connection to an upstream is kept.
         public var upstreamIdle: Int64 = 30_000
+        /// How long a WebSocket may carry nothing.
+        public var webSocketIdle: Int64 = 300_000
         /// From SIGTERM until what is still in flight is cut off.
         public var drain: Int64 = 30_000
         /// How long a refused client may go on sending before it is cut off, so that it can read the refusal.

@@ -21,6 +21,8 @@ struct Relay {
         case upstreamFailed(ProxyReason)
         case upstreamTimeout
         case drainOver
+        /// The upstream has agreed to a WebSocket, and its response is written for the client: what follows are bytes.
+        case switched
     }
 
     /// What the next round has to do.
@@ -213,7 +215,15 @@ struct Relay {
                 return .moved
             }
             interimCount += 1
-            // Nobody asked for an upgrade, so nobody can switch protocols.
+            if exchange.record.asksForWebSocket, exchange.response.status == 101 {
+                guard WebSocketHandshake.isAccepted(by: exchange.response, in: input.bytes) else {
+                    return .ended(.upstreamFailed(.upstreamMalformed))
+                }
+                exchange.appendSwitchingHead()
+                input.consume(byteCount)
+                return .ended(.switched)
+            }
+            // Nobody asked for another upgrade, so nobody can switch protocols.
             guard exchange.response.status != 101, interimCount <= Self.maximumInterimResponses else {
                 return .ended(.upstreamFailed(.upstreamMalformed))
             }
@@ -306,6 +316,7 @@ extension Relay.End {
     func outcome(_ status: UInt16) -> UpstreamOutcome {
         switch self {
         case .complete, .answerUnwanted: status >= 500 ? .serverError : .succeeded
+        case .switched: .succeeded
         case .upstreamFailed, .upstreamTimeout: .failed
         case .staleConnection, .clientGone, .clientTooSlow, .requestMalformed, .drainOver: .unknown
         }

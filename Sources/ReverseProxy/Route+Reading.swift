@@ -18,12 +18,15 @@ extension Route {
             }
             var allowsEncodedSlash = false
             options.read("allow_encoded_slash", .boolean, into: &allowsEncodedSlash)
+            var allowsWebSocket = false
+            options.read("websocket", .boolean, into: &allowsWebSocket)
             let upstream = options.require("upstream", .upstream(of: upstreams))
             var timeouts = UpstreamTimeouts()
             timeouts.read(options.section("timeouts"))
             guard let upstream, let prefix else { return nil }
             var route = Route(prefix: prefix, upstream: upstream, allowsEncodedSlash: allowsEncodedSlash)
             route.timeouts = timeouts
+            route.allowsWebSocket = allowsWebSocket
             return route
         }
     }

@@ -5,6 +5,8 @@ public struct Route: Sendable, Equatable {
     public var upstream: Upstream
     /// Whether `%2f` may stand in a path of this route, as part of its segment. Elsewhere it is refused.
     public var allowsEncodedSlash = false
+    /// Whether a request may become a WebSocket: whatever its messages say, nobody is asked about them. Elsewhere an upgrade is passed over.
+    public var allowsWebSocket = false
     /// Before the upstream's own.
     public var timeouts = UpstreamTimeouts()
 

@@ -54,7 +54,12 @@ struct ConfigurationTests {
         let route = try #require(read("routes:\n \(line.drop { $0 != "/" })").routes.first)
         #expect(route.prefix == "/files")
         #expect(route.upstream == Upstream(Endpoint(url: "http://localhost:3004", host: "localhost", port: 3004)))
-        #expect(route.allowsEncodedSlash)
+        #expect(route.allowsEncodedSlash && !route.allowsWebSocket)
+    }
+
+    @Test func `a route takes WebSockets where it says so`() throws {
+        let routes = try read("routes: { /a: { upstream: 'http://a', websocket: true }, /b: 'http://b' }").routes
+        #expect(routes.map(\.allowsWebSocket) == [true, false])
     }
 
     @Test func `the file sets every option`() throws {
@@ -87,6 +92,7 @@ struct ConfigurationTests {
               upstream_response_milliseconds: 13
               upstream_idle_milliseconds: 14
               upstream_total_milliseconds: 18
+              websocket_idle_milliseconds: 19
               drain_milliseconds: 15
               linger_milliseconds: 16
             upstream_idle_connections: 17
@@ -111,6 +117,7 @@ struct ConfigurationTests {
         (expected.timeouts.head, expected.timeouts.body, expected.timeouts.idle) = (9, 10, 11)
         (expected.timeouts.upstreamConnect, expected.timeouts.upstreamResponse, expected.timeouts.upstreamIdle) = (12, 13, 14)
         expected.timeouts.upstreamTotal = 18
+        expected.timeouts.webSocketIdle = 19
         (expected.timeouts.drain, expected.timeouts.linger) = (15, 16)
         expected.upstreamIdleConnections = 17
         #expect(configuration == expected)

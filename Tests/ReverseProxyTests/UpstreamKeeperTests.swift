@@ -139,7 +139,7 @@ private actor Worker {
     /// - Returns: whether the connection was there before, and afterwards.
     func keepConnection(to endpoint: EndpointStatus, movingTo addresses: [SocketAddress]) async throws -> (before: Bool, after: Bool) {
         defer { loop.stop() }
-        let pool = UpstreamPool(endpoint, configuration: ProxyConfiguration(), queue: SessionQueue(loop: try EventLoop()))
+        let pool = UpstreamPool(endpoint, configuration: ProxyConfiguration(), queue: SessionQueue(loop: loop))
         let waiter = Waiter(loop: loop)
         let connection = try #require(await pool.connect(on: waiter, timeoutMilliseconds: 10_000, taking: HandshakeTurns(loop: loop)))
         pool.giveBack(connection, now: loop.nowMilliseconds)

@@ -1,0 +1,295 @@
+"""WebSockets: asked about and counted at the handshake like any request, then bytes both ways."""
+
+import contextlib
+import socket
+import threading
+
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+from websockets.sync.server import serve
+
+from harness import Gateway, respond, until
+from test_bodies import MEGABYTE, Watch, until_still
+from wire import TOKEN, Client, Upstream, filled, scripted, AUTH, HOST
+
+AUTHORIZATION = {"Authorization": f"Bearer {TOKEN}"}
+KEY = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+VERSION = b"Sec-WebSocket-Version: 13\r\n"
+UPGRADE = b"Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n"
+SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
+
+
+def routes(port):
+    return f'{{ upstream: "http://127.0.0.1:{port}", websocket: true }}'
+
+
+class Server:
+    """Echoes what it gets."""
+
+    def __init__(self):
+        self.handshakes, self.closings = [], []
+        self.server = serve(self.handle, "127.0.0.1", 0, max_size=None, process_request=self.note)
+        self.port = self.server.socket.getsockname()[1]
+        self.thread = threading.Thread(target=self.server.serve_forever)
+        self.thread.start()
+
+    def note(self, connection, request):
+        self.handshakes.append(request)
+        if request.path.endswith("/teapot"):
+            return connection.respond(418, "no")
+
+    def handle(self, connection):
+        try:
+            for message in connection:
+                connection.send(message)
+        except ConnectionClosed:
+            pass
+        self.closings.append((connection.close_code, connection.close_reason))
+
+    def stop(self):
+        self.server.shutdown()
+        self.thread.join(10)
+
+
+@pytest.fixture(scope="module")
+def server():
+    running = Server()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def gateway(server):
+    with Gateway({"/ws": routes(server.port)}, env={"RATE_LIMIT": "1000000", "LOG_FORMAT": "json"}, workers=1) as running:
+        yield running
+
+
+def open_socket(gateway, path="/ws", headers=AUTHORIZATION, **options):
+    return connect(f"ws://127.0.0.1:{gateway.port}{path}", additional_headers=headers, max_size=None, compression=None, proxy=None, **options)
+
+
+def test_messages_pass_both_ways_and_the_end_is_logged(gateway, server):
+    with open_socket(gateway, "/ws/echo") as client:
+        assert client.response.headers["X-RateLimit-Limit"] == "1000000"
+        for message in ("text", "ü" * 1000, b"\0\xff", b"", b"x" * MEGABYTE):
+            client.send(message)
+            assert client.recv(timeout=20) == message
+        client.close(4000, "enough")
+    until(lambda: server.closings, what="the server has seen the end")
+    assert server.closings.pop() == (4000, "enough")
+    line = gateway.logged("/ws/echo")
+    assert (line["status"], line["user"], line["reason"]) == (101, "usr_9f3k2m", "allowed")
+    assert line["bytes"] > MEGABYTE
+    shaken = server.handshakes[-1].headers
+    assert shaken["X-User-Id"] == "usr_9f3k2m" and "Authorization" not in shaken
+
+
+def test_many_are_open_at_once(gateway):
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(open_socket(gateway)) for _ in range(50)]
+        for turn in range(3):
+            for number, client in enumerate(clients):
+                client.send(f"{turn} {number}")
+        for turn in range(3):
+            for number, client in enumerate(clients):
+                assert client.recv(timeout=20) == f"{turn} {number}"
+
+
+def test_the_handshake_is_asked_about_and_counted_once(server):
+    with Gateway({"/ws": routes(server.port)}, env={"RATE_LIMIT": "2"}) as gateway:
+        with pytest.raises(InvalidStatus) as refused:
+            open_socket(gateway, headers={})
+        assert refused.value.response.status_code == 401
+        with open_socket(gateway) as first, open_socket(gateway):
+            for _ in range(10):
+                first.send("not counted")
+                assert first.recv(timeout=20) == "not counted"
+            with pytest.raises(InvalidStatus) as refused:
+                open_socket(gateway)
+        assert refused.value.response.status_code == 429 and int(refused.value.response.headers["Retry-After"]) > 0
+
+
+def test_an_upstream_may_decline(gateway):
+    with pytest.raises(InvalidStatus) as refused:
+        open_socket(gateway, "/ws/teapot")
+    assert (refused.value.response.status_code, refused.value.response.body) == (418, b"no")
+
+
+def test_a_client_that_vanishes_ends_it_upstream(gateway, server):
+    server.closings.clear()
+    client = open_socket(gateway)
+    client.send("hello")
+    assert client.recv(timeout=20) == "hello"
+    client.socket.shutdown(socket.SHUT_RDWR)
+    until(lambda: server.closings, what="the server has seen the end")
+
+
+# On the wire
+
+@pytest.fixture(scope="module")
+def shared_upstream():
+    with Upstream(scripted(respond())) as running:
+        yield running
+
+
+@pytest.fixture
+def upstream(shared_upstream):
+    shared_upstream.start_over()
+    return shared_upstream
+
+
+@pytest.fixture(scope="module")
+def scripted_gateway(shared_upstream):
+    timeouts = "timeouts: { websocket_idle_milliseconds: 300, linger_milliseconds: 300, drain_milliseconds: 500 }\n"
+    with Gateway({"/ws": routes(shared_upstream.port), "/plain": shared_upstream.url}, proxy_yaml=timeouts,
+                 env={"RATE_LIMIT": "1000000", "LOG_FORMAT": "json"}) as running:
+        yield running
+
+
+def handshake(*lines, start=b"GET /ws HTTP/1.1", body=b""):
+    return filled(start + b"\r\n" + HOST + AUTH + b"".join(lines) + b"\r\n") + body
+
+
+def switch(connection):
+    connection.read_head()
+    connection.send(SWITCHING + b"X-From: upstream\r\n\r\nahead")
+    while data := connection.receive():
+        connection.send(data)
+
+
+def test_both_may_send_ahead_and_after(scripted_gateway, upstream):
+    upstream.play(switch)
+    with Client(scripted_gateway) as client:
+        client.send(handshake(UPGRADE, KEY, VERSION, b"Sec-WebSocket-Protocol: chat\r\n", body=b"early"))
+        head = client.read_head()
+        assert (head.status, head.get("Upgrade"), head.get("Connection"), head.get("X-From")) == (101, "websocket", "Upgrade", "upstream")
+        until(lambda: len(upstream.requests) == 1)
+        received = upstream.requests[0]
+        assert (received.get("Upgrade"), received.get("Connection"), received.get("Sec-WebSocket-Protocol")) == ("websocket", "Upgrade", "chat")
+        expected = b"aheadearly"
+        while len(client.buffer) < len(expected):
+            client.buffer += client.socket.recv(100)
+        assert client.buffer == expected
+        client.buffer = b""
+        client.socket.shutdown(socket.SHUT_WR)
+        assert client.read_to_end() == b"" and not client.was_reset
+
+
+def test_who_does_not_read_holds_up_the_other(scripted_gateway, upstream):
+    gate, sent, total = threading.Event(), {"up": 0, "down": 0}, 50 * MEGABYTE
+
+    def pump(stream, way):
+        for _ in range(total // MEGABYTE):
+            stream.sendall(b"x" * MEGABYTE)
+            sent[way] += MEGABYTE
+
+    def script(connection):
+        connection.read_head()
+        connection.send(SWITCHING + b"\r\n")
+        sender = threading.Thread(target=pump, args=(connection.socket, "down"))
+        sender.start()
+        assert gate.wait(60)
+        while connection.receive():
+            connection.received.clear()
+        sender.join(20)
+    upstream.play(script)
+    patient = "timeouts: { websocket_idle_milliseconds: 60000 }\n"
+    with Gateway({"/ws": routes(upstream.port)}, proxy_yaml=patient) as gateway, Client(gateway) as client, Watch(gateway):
+        client.send(handshake(UPGRADE, KEY, VERSION))
+        assert client.read_head().status == 101
+        taken = len(client.buffer)
+        sender = threading.Thread(target=pump, args=(client.socket, "up"))
+        sender.start()
+        assert until_still(lambda: sum(sent.values())) < 60 * MEGABYTE
+        gate.set()
+        while taken < total:
+            taken += len(client.socket.recv(262_144))
+        sender.join(20)
+        assert sent == {"up": total, "down": total}
+
+
+@pytest.mark.parametrize("name, lines", {
+    "no key": [UPGRADE, VERSION], "two keys": [UPGRADE, KEY, KEY, VERSION], "a short key": [UPGRADE, b"Sec-WebSocket-Key: eA==\r\n", VERSION],
+    "no version": [UPGRADE, KEY], "another version": [UPGRADE, KEY, b"Sec-WebSocket-Version: 8\r\n"],
+    "two upgrades": [UPGRADE, b"Upgrade: websocket\r\n", KEY, VERSION], "content": [UPGRADE, KEY, VERSION, b"Content-Length: 3\r\n"],
+}.items())
+def test_a_handshake_that_is_none_is_refused(scripted_gateway, upstream, name, lines):
+    with Client(scripted_gateway) as client:
+        client.send(handshake(*lines, body=b"abc" if name == "content" else b""))
+        assert client.read_response().status == 400
+    assert not upstream.requests
+
+
+@pytest.mark.parametrize("request_bytes", [
+    handshake(b"Connection: Upgrade\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n"), handshake(b"Connection: Upgrade\r\nUpgrade: websocket, h2c\r\n"),
+    handshake(b"Upgrade: websocket\r\n", KEY, VERSION), handshake(UPGRADE, KEY, VERSION, start=b"GET /plain HTTP/1.1"),
+], ids=["h2c", "two protocols", "no connection option", "a route without WebSockets"])
+def test_any_other_upgrade_is_passed_over(scripted_gateway, upstream, request_bytes):
+    with Client(scripted_gateway) as client:
+        client.send(request_bytes)
+        assert client.read_response().status == 200
+    assert upstream.requests[0].get("Upgrade") is None and upstream.requests[0].get("Connection") is None
+
+
+@pytest.mark.parametrize("answer", [
+    b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n", b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n",
+    b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\r\n",
+])
+def test_an_upstream_that_switches_to_something_else_is_a_502(scripted_gateway, upstream, answer):
+    upstream.play(scripted(answer))
+    with Client(scripted_gateway) as client:
+        client.send(handshake(UPGRADE, KEY, VERSION))
+        assert client.read_response().status == 502
+
+
+def test_after_a_refusal_the_connection_speaks_http(scripted_gateway, upstream):
+    """What a client has sent ahead of an upgrade that did not come about is a request like any: it is asked about, and fails here."""
+    upstream.play(scripted(respond(403)))
+    with Client(scripted_gateway) as client:
+        client.send(handshake(UPGRADE, KEY, VERSION, body=b"GET /ws/smuggled HTTP/1.1\r\nHost: gateway\r\n\r\n"))
+        assert client.read_response().status == 403
+        assert client.read_response().status == 401
+    assert [received.target for received in upstream.requests] == ["/ws"]
+
+
+def test_one_that_carries_nothing_is_closed_and_says_so(scripted_gateway, upstream):
+    upstream.play(switch)
+    with Client(scripted_gateway) as client:
+        client.send(handshake(UPGRADE, KEY, VERSION, start=b"GET /ws/idle HTTP/1.1"))
+        assert client.read_head().status == 101
+        client.read_to_end()
+    line = scripted_gateway.logged("/ws/idle")
+    assert (line["status"], line["reason"], line["bytes"]) == (101, "websocket-idle", 5)
+
+
+def test_a_drain_closes_what_is_open_after_its_time(server):
+    with Gateway({"/ws": routes(server.port)}, env={"LOG_FORMAT": "json"}, proxy_yaml="timeouts: { drain_milliseconds: 500 }\n") as gateway:
+        with open_socket(gateway) as client:
+            gateway.proxy.send(15)
+            with pytest.raises(ConnectionClosed):
+                while True:
+                    client.send("still here")
+                    assert client.recv(timeout=20) == "still here"
+        assert gateway.proxy.wait() == 0
+        assert '"reason":"drain-over"' in gateway.proxy.output
+
+
+# Events
+
+def test_server_sent_events_flow_as_they_are_written(scripted_gateway, upstream):
+    gate = threading.Semaphore(0)
+
+    def script(connection):
+        connection.read_request()
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+        for number in range(20):
+            assert gate.acquire(timeout=20)
+            connection.send(b"data: %d\n\n" % number)
+    upstream.play(script)
+    with Client(scripted_gateway) as client:
+        client.send(handshake(start=b"GET /plain HTTP/1.1"))
+        assert client.read_head().status == 200
+        for number in range(20):
+            gate.release()
+            assert client.read_chunk() == b"data: %d\n\n" % number
