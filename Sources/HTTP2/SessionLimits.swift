@@ -20,5 +20,8 @@ public struct SessionLimits: Sendable {
     /// wide and that doesn't read holds no more.
     public var outputBytes = Int.max
 
+    /// Whether CONNECT may name a protocol (RFC 8441).
+    public var takesExtendedConnect = false
+
     public init() {}
 }

@@ -88,6 +88,10 @@ final class Exchange {
                 return await refuse(error, client)
             }
         }
+        // A client of HTTP/2 would take any success for a WebSocket.
+        if client.isHTTP2, !record.asksForWebSocket, (client.stream as? DownstreamStream)?.isWebSocket == true {
+            return await refuse(MessageRefusal(501, "There are no WebSockets here."), client)
+        }
         let (upstream, now) = (worker.routeUpstreams[index], worker.loop.nowMilliseconds)
         forwarding = Forwarding(worker.routeWaits[index], retries: upstream.maximumRetries, now: now)
         upstream.noteRequest(now: now)

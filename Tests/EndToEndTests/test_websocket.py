@@ -5,11 +5,14 @@ import socket
 import threading
 
 import pytest
+import h2.settings
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.frames import Frame, Opcode
 from websockets.sync.client import connect
 from websockets.sync.server import serve
 
 from harness import Gateway, respond, until
+from harness.http2 import HTTP2Client
 from test_bodies import MEGABYTE, Watch, until_still
 from wire import TOKEN, Client, Upstream, filled, scripted, AUTH, HOST
 
@@ -273,6 +276,45 @@ def test_a_drain_closes_what_is_open_after_its_time(server):
                     assert client.recv(timeout=20) == "still here"
         assert gateway.proxy.wait() == 0
         assert '"reason":"drain-over"' in gateway.proxy.output
+
+
+# By HTTP/2 (RFC 8441)
+
+def extended(path="/ws", protocol="websocket"):
+    return [(":method", "CONNECT"), (":protocol", protocol), (":scheme", "http"), (":authority", "gateway"), (":path", path)]
+
+
+VERSION_13 = [("sec-websocket-version", "13")]
+
+
+def test_a_stream_of_http_2_becomes_a_websocket(gateway, server):
+    with HTTP2Client(gateway.port) as client:
+        client.until(lambda: client.settings)
+        assert client.settings[h2.settings.SettingCodes.ENABLE_CONNECT_PROTOCOL] == 1
+        streams = [client.request(pseudo=extended(), headers=VERSION_13, token=TOKEN, end=False) for _ in range(3)]
+        for number, stream in enumerate(streams):
+            client.send(stream, Frame(Opcode.TEXT, b"hello %d" % number).serialize(mask=True))
+        for number, stream in enumerate(streams):
+            client.until(lambda: len(client.answers[stream].body) == 9)
+            answer = client.answers[stream]
+            assert (answer.status, answer.body, answer.get("x-ratelimit-limit")) == (200, b"\x81\x07hello %d" % number, "1000000")
+            assert answer.get("sec-websocket-accept") is None and answer.get("upgrade") is None
+        client.send(streams[0], Frame(Opcode.CLOSE, b"\x03\xe8").serialize(mask=True))
+        assert client.answer(streams[0]).body.endswith(b"\x88\x02\x03\xe8") and client.answers[streams[0]].ended
+        assert client.ask("GET", "/health").status == 200
+
+
+def test_by_http_2_too_it_is_asked_about_and_may_be_declined(gateway, scripted_gateway, upstream):
+    with HTTP2Client(gateway.port) as client:
+        assert client.answer(client.request(pseudo=extended(), headers=VERSION_13, end=False)).status == 401
+        assert client.answer(client.request(pseudo=extended(), token=TOKEN, end=False)).status == 400
+        assert client.answer(client.request(pseudo=extended("/ws/teapot"), headers=VERSION_13, token=TOKEN, end=False)).status == 418
+        assert client.answer(client.request(pseudo=extended(protocol="connect-udp"), token=TOKEN, end=False)).status == 501
+    with HTTP2Client(scripted_gateway.port) as client:
+        assert client.answer(client.request(pseudo=extended("/plain"), headers=VERSION_13, token=TOKEN, end=False)).status == 501
+        # An upstream that answers as if nothing had been asked: no success for a client that would take it for a WebSocket.
+        answer = client.answer(client.request(pseudo=extended(), headers=VERSION_13, token=TOKEN, end=False))
+        assert not answer.headers and answer.reset == 2
 
 
 # Events

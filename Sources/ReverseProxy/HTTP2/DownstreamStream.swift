@@ -15,6 +15,8 @@ final class DownstreamStream: ByteStream {
     var waiter: Waiter?
     /// Why the request is none, where it isn't.
     private(set) var refusal: MessageRefusal?
+    /// Whether it asks for a WebSocket by CONNECT (RFC 8441). What is no HTTP/1.1 message then follows the head both ways.
+    let isWebSocket: Bool
 
     private let connection: HTTP2Connection
     /// Nil once it is closed.
@@ -39,14 +41,16 @@ final class DownstreamStream: ByteStream {
         // The proxy and the verdict add to what an upstream may send.
         limits.headerBytes *= 4
         limits.headerCount *= 4
-        response = ResponseText(answering: stream.headers.has(":method", "HEAD") ? .head : .other, limits: limits)
+        isWebSocket = stream.headers.first(":protocol") != nil
+        let method: Method = stream.headers.has(":method", "HEAD") ? .head : .other
+        response = ResponseText(answering: method, isWebSocket: isWebSocket, limits: limits)
         do throws(MessageRefusal) {
-            isChunked = try RequestText.append(stream.headers, isEnd: isEnd, to: text)
+            isChunked = try RequestText.append(stream.headers, isEnd: isEnd, random: worker.state.random, to: text)
         } catch {
             refusal = error
             text.clear()
         }
-        isEndTaken = !isChunked
+        isEndTaken = !isChunked && !isWebSocket
     }
 
     // MARK: What the connection brings
@@ -98,6 +102,7 @@ final class DownstreamStream: ByteStream {
             take(min(content.count, max(room, buffer.capacity - buffer.count - 32)), into: buffer)
         } else if isContentOver, !isEndTaken {
             isEndTaken = true
+            guard !isWebSocket else { return .ended }
             buffer.append("0\r\n")
             appendTrailers(to: buffer)
             buffer.append("\r\n")
@@ -142,7 +147,11 @@ final class DownstreamStream: ByteStream {
 
     func text(of code: Int32) -> String { SystemError.text(of: code) }
 
-    func endSending() {}
+    func endSending() {
+        guard let stream else { return }
+        response.end(on: stream)
+        connection.flushAtEndOfTurn()
+    }
 
     /// Ends the stream: as it should, where the whole response has been sent; else so that the client sees that it is not whole.
     func close() {

@@ -57,6 +57,7 @@ final class HTTP2Connection {
         limits.outputBytes = Self.outputBytes
         // So that the head of a request is judged as one of HTTP/1.1 is: what each field counts on top is no part of that.
         limits.headerListBytes = worker.limits.requestLineBytes + worker.limits.headerBytes + 32 * (worker.limits.headerCount + 8)
+        limits.takesExtendedConnect = worker.configuration.routes.contains { $0.allowsWebSocket }
         maximumStreams = http2.concurrentStreams
         input = ByteBuffer(capacity: 16)
         worker.loop.buffers.furnish(input)

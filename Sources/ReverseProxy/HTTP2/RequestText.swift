@@ -6,6 +6,8 @@ import HTTPMessage
 struct RequestText {
     private let headers: FieldList
     private var hasContentLength = false
+    /// Whether it asks for a WebSocket by CONNECT (RFC 8441), which HTTP/1.1 does by GET and an upgrade.
+    private let isWebSocket: Bool
     private var cookies: [Range<Int>] = []
 
     /// - Parameters:
@@ -13,16 +15,23 @@ struct RequestText {
     ///   - isEnd: whether there is no content.
     /// - Returns: whether the content is to be written in the chunked coding: its length is not announced.
     /// - Throws: 400 for what HTTP/1.1 could not tell apart.
-    static func append(_ headers: FieldList, isEnd: Bool, to text: ByteBuffer) throws(MessageRefusal) -> Bool {
+    static func append(_ headers: FieldList, isEnd: Bool, random: RandomNumbers, to text: ByteBuffer) throws(MessageRefusal) -> Bool {
         var request = RequestText(headers)
         try request.appendRequestLine(to: text)
         try request.appendFields(to: text)
-        let isChunked = !isEnd && !request.hasContentLength
+        if request.isWebSocket {
+            text.append(WebSocketHandshake.fields)
+            appendKey(random, to: text)
+        }
+        let isChunked = !request.isWebSocket && !isEnd && !request.hasContentLength
         text.append(isChunked ? "transfer-encoding: chunked\r\n\r\n" : "\r\n")
         return isChunked
     }
 
-    private init(_ headers: FieldList) { self.headers = headers }
+    private init(_ headers: FieldList) {
+        self.headers = headers
+        isWebSocket = headers.first(":protocol") != nil
+    }
 
     /// `method SP path SP HTTP/1.1`, and `Host`, which stands for `:authority` (RFC 9113 §8.3.1).
     private func appendRequestLine(to text: ByteBuffer) throws(MessageRefusal) {
@@ -35,10 +44,11 @@ struct RequestText {
         guard let path = headers.first(":path") ?? (headers.has(":method", "CONNECT") ? authority : nil),
             FieldText.isTarget(bytes.extracting(path))
         else { throw MessageRefusal("There is no :path, or it has a character none may have.") }
+        guard !isWebSocket || headers.has(":protocol", "websocket") else { throw MessageRefusal(501, "The :protocol is not websocket.") }
         guard headers.first(":scheme") == nil || headers.has(":scheme", "http") || headers.has(":scheme", "https") else {
             throw MessageRefusal("The :scheme is neither http nor https.")
         }
-        text.append(bytes.extracting(method))
+        if isWebSocket { text.append("GET") } else { text.append(bytes.extracting(method)) }
         text.append(" ")
         text.append(bytes.extracting(path))
         text.append(" HTTP/1.1\r\n")
@@ -70,12 +80,27 @@ struct RequestText {
                 continue
             case 10 where name.equals("connection"), 17 where name.equals("transfer-encoding"):
                 throw MessageRefusal("There is a field that concerns a connection, which HTTP/2 has none of.")
+            // It is of HTTP/1.1 alone.
+            case 17 where isWebSocket && name.equals("sec-websocket-key"): continue
             case 14 where name.equals("content-length"): hasContentLength = true
             default: break
             }
             text.append(field: name, value)
         }
         appendCookies(bytes, to: text)
+    }
+
+    /// 16 random bytes in base64, as a WebSocket of HTTP/1.1 wants them (RFC 6455 §4.1).
+    private static func appendKey(_ random: RandomNumbers, to text: ByteBuffer) {
+        text.append("sec-websocket-key: ")
+        var bits: UInt64 = 0
+        for index in 0..<21 {
+            if index % 10 == 0 { bits = random.next() }
+            // Letters alone: 26 of the 64 characters are as good for a key that nobody guesses.
+            text.append(UInt8(ascii: "a") + UInt8(bits % 26))
+            bits /= 26
+        }
+        text.append("A==\r\n")
     }
 
     /// One field of what may have come as several (RFC 9113 §8.2.3).

@@ -10,12 +10,15 @@ struct ResponseText {
     private var response = ResponseHead()
     private let limits: HeadLimits
     private let method: Method
+    private let isWebSocket: Bool
 
     /// - Parameters:
     ///   - method: of the request it answers.
+    ///   - isWebSocket: whether the request asks for one by CONNECT (RFC 8441): 101 is then told as 200.
     ///   - limits: what any head may take that the proxy writes.
-    init(answering method: Method, limits: HeadLimits) {
+    init(answering method: Method, isWebSocket: Bool, limits: HeadLimits) {
         self.method = method
+        self.isWebSocket = isWebSocket
         self.limits = limits
     }
 
@@ -30,14 +33,27 @@ struct ResponseText {
             guard let byteCount = try scanner.findEnd(in: buffer.bytes, limits: limits) else { return }
             try response.parse(buffer.bytes, byteCount: byteCount, answering: method)
             scanner = HeadScanner()
+            if isWebSocket, response.status >= 200, response.status < 300 { throw MessageRefusal("There is no WebSocket.") }
             sendHead(buffer.bytes, on: stream)
             buffer.consume(byteCount)
         }
         try content.send(buffer, on: stream)
     }
 
+    /// Ends what follows a WebSocket's handshake.
+    mutating func end(on stream: ServerStream) {
+        guard isWebSocket, hasBegun, !content.isOver else { return }
+        content = ContentText()
+        stream.end()
+    }
+
     private mutating func sendHead(_ bytes: Span<UInt8>, on stream: ServerStream) {
         let headers = headers(bytes)
+        if isWebSocket, response.status == 101 {
+            hasBegun = true
+            content = ContentText(.untilClose, limits: limits)
+            return stream.answer(headers)
+        }
         guard !response.isInterim else { return stream.answerInterim(headers) }
         hasBegun = true
         content = ContentText(response.framing, limits: limits)
@@ -47,15 +63,17 @@ struct ResponseText {
     /// The head's fields, but for those that concern a connection (RFC 9113 §8.2.2).
     private func headers(_ bytes: Span<UInt8>) -> FieldList {
         var headers = FieldList()
-        let status = response.status
+        let status = isWebSocket && response.status == 101 ? 200 : response.status
         let digits: InlineArray<3, UInt8> = [
             UInt8(ascii: "0") + UInt8(status / 100), UInt8(ascii: "0") + UInt8(status / 10 % 10), UInt8(ascii: "0") + UInt8(status % 10),
         ]
         headers.append(":status", digits.span)
         for field in response.fields {
+            let name = field.name.bytes(in: bytes)
+            if isWebSocket, name.equalsIgnoringCase("sec-websocket-accept") { continue }
             switch field.kind {
             case .connection, .hopByHop, .transferEncoding: continue
-            default: headers.append(lowercasing: field.name.bytes(in: bytes), field.value.bytes(in: bytes))
+            default: headers.append(lowercasing: name, field.value.bytes(in: bytes))
             }
         }
         return headers
