@@ -25,7 +25,7 @@ extension ListenerSettings {
     }
 
     private mutating func read(_ options: Section) {
-        if options.has("tls") { tls = TLSServerSettings.read(options.section("tls"), protocols: ["http/1.1"]) }
+        if options.has("tls") { tls = TLSServerSettings.read(options.section("tls"), protocols: ["h2", "http/1.1"]) }
         options.read("redirect_to_https", .integer(1...65_535), into: &redirectPort)
         options.read("hsts", .strictTransportSecurity, into: &strictTransportSecurity)
         if redirectPort != nil, options.has("tls") { options.report("redirect_to_https", "stands beside tls", accepted: "one of the two") }

@@ -26,6 +26,7 @@ extension ProxyConfiguration {
         configuration.routes = Route.read(root, upstreams: Upstream.read(root)) ?? configuration.routes
         configuration.limits.read(root.section("limits"))
         configuration.http2.read(root.section("http2"))
+        if !configuration.http2.isEnabled { configuration.offerNoHTTP2() }
         configuration.timeouts.read(root.section("timeouts"))
         try settings.finish()
         return configuration
@@ -57,6 +58,12 @@ extension ProxyConfiguration.Limits {
         limits.read("header_count", .integer(1...10_000), into: &headerCount)
         limits.read("body_bytes", .integer(0...1_000_000_000_000_000), into: &bodyBytes)
         limits.read("connections", .integer(1...1_000_000), into: &connections)
+    }
+}
+
+extension ProxyConfiguration {
+    fileprivate mutating func offerNoHTTP2() {
+        for index in listeners.indices { listeners[index].tls?.protocols.removeAll { $0 == "h2" } }
     }
 }
 

@@ -20,7 +20,7 @@ public struct ProxyConfiguration: Sendable, Equatable {
 
     /// HTTP/2 towards clients.
     public struct HTTP2: Sendable, Equatable {
-        /// Whether a client may begin with it in the clear, by prior knowledge (RFC 9113 §3.3).
+        /// Whether it is offered to clients by TLS, and those in the clear may begin with it, by prior knowledge (RFC 9113 §3.2, §3.3).
         public var isEnabled = true
         /// Requests that one connection may have open at one time.
         public var concurrentStreams = 100

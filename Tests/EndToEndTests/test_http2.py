@@ -12,7 +12,9 @@ import httpx
 import pytest
 
 from harness import Gateway, respond, token, until
+from harness.authority import Authority
 from harness.http2 import HTTP2Client
+from harness.tls_gateway import TLSGateway
 from test_bodies import MEGABYTE, Sink, Watch, digest_of, pieces, until_still
 from wire import TOKEN, Client, expect_only_true_identity, gateway, shared_upstream, small_gateway, upstream  # noqa: F401
 
@@ -94,6 +96,30 @@ def test_node_is_served(gateway, upstream):
     upstream.play(script)
     said = run("node", "-e", NODE, url(gateway, ""), BEARER).decode()
     assert sorted(said.splitlines()) == sorted(f"200 number {i}" for i in range(50))
+
+
+# By TLS
+
+@pytest.fixture(scope="module")
+def authority():
+    return Authority()
+
+
+def test_tls_clients_choose_it(authority, shared_upstream, upstream):
+    with TLSGateway({"/api/projects": shared_upstream.url}, authority=authority, env={"RATE_LIMIT": "1000000"},
+                    listener_options='hsts: "max-age=60"') as gateway:
+        place = f"https://localhost:{gateway.port}/api/projects"
+        said = run("curl", "-sS", "-i", "--cacert", authority.certificate, "-H", f"Authorization: {BEARER}", place).decode()
+        assert said.startswith("HTTP/2 200") and "strict-transport-security: max-age=60" in said and said.endswith("ok"), said
+        received = upstream.requests[-1]
+        assert (received.get("X-Forwarded-Proto"), received.get("Via")) == ("https", "2.0 gatehouse")
+        said = run("curl", "-sS", "-i", "--http1.1", "--cacert", authority.certificate, "-H", f"Authorization: {BEARER}", place).decode()
+        assert said.startswith("HTTP/1.1 200")
+        said = run("h2load", "-n", "2000", "-c", "4", "-m", "16", "-H", f"authorization: {BEARER}", place).decode()
+        assert "2000 succeeded, 0 failed" in said and "2000 2xx" in said, said
+    with TLSGateway({"/api/projects": shared_upstream.url}, authority=authority, proxy_yaml="http2: { enabled: false }\n") as gateway:
+        place = f"https://localhost:{gateway.port}/health"
+        assert run("curl", "-sS", "-i", "--cacert", authority.certificate, place).startswith(b"HTTP/1.1 200")
 
 
 # Requests and answers

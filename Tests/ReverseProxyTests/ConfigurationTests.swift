@@ -142,7 +142,7 @@ struct ConfigurationTests {
         var tls = TLSServerSettings(certificates: [
             CertificateFiles(certificate: "/b.pem", key: "/b.key"), CertificateFiles(certificate: "/a.pem", key: "/a.key"),
         ])
-        tls.protocols = ["http/1.1"]
+        tls.protocols = ["h2", "http/1.1"]
         tls.minimumVersion = .tls13
         tls.clientCertificates = .init(authoritiesFile: "/ca.pem", isRequired: false)
         second.tls = tls
