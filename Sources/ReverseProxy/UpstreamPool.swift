@@ -29,6 +29,7 @@ final class UpstreamConnection {
         self.stream = stream
         self.isReused = isReused
         address = nil
+        isForOne = false
     }
 }
 
