@@ -1,3 +1,5 @@
+import Bytes
+
 /// One field line of a head or of trailers (RFC 9112 §5), as ranges of the message's bytes.
 public struct FieldLine: Sendable, Equatable {
     public let name: ByteRange
@@ -30,10 +32,10 @@ public enum FieldKind: UInt8, Sendable {
     static func of(_ name: Span<UInt8>) -> FieldKind {
         // Most names are told from all of ours by their length and first letter.
         let kind = classify(name)
-        guard kind == .other, name.contains(underscoreOrDot: ()) else { return kind }
+        guard kind == .other, name.mayBeFolded else { return kind }
         var dashed: [UInt8] = []
         for index in name.indices {
-            dashed.append(name[index] == UInt8(ascii: "_") || name[index] == UInt8(ascii: ".") ? UInt8(ascii: "-") : name[index])
+            dashed.append(name[index].foldedInHeaderName)
         }
         switch classify(dashed.span) {
         case .other, .date, .headOnly: return .other
@@ -80,8 +82,9 @@ public enum FieldKind: UInt8, Sendable {
 }
 
 extension Span where Element == UInt8 {
-    fileprivate func contains(underscoreOrDot: Void) -> Bool {
-        for index in indices where self[index] == UInt8(ascii: "_") || self[index] == UInt8(ascii: ".") { return true }
+    /// Whether a backend may take this name for another: it has a byte that may be read as `-`.
+    public var mayBeFolded: Bool {
+        for index in indices where self[index] != self[index].foldedInHeaderName { return true }
         return false
     }
 
@@ -90,11 +93,7 @@ extension Span where Element == UInt8 {
     public func mayBeTaken(for name: Span<UInt8>) -> Bool {
         guard count == name.count else { return false }
         for index in indices {
-            var byte = lowerASCII(self[index])
-            if byte == UInt8(ascii: "_") || byte == UInt8(ascii: ".") { byte = UInt8(ascii: "-") }
-            var wanted = name[index]
-            if wanted == UInt8(ascii: "_") || wanted == UInt8(ascii: ".") { wanted = UInt8(ascii: "-") }
-            if byte != wanted { return false }
+            if lowerASCII(self[index]).foldedInHeaderName != name[index].foldedInHeaderName { return false }
         }
         return true
     }

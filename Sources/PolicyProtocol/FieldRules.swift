@@ -53,15 +53,12 @@ public enum FieldRules {
     public static func mayBeOperatedOn(_ name: Span<UInt8>) -> Bool {
         var folded: UInt8 = 0
         for index in name.indices {
-            let isUnderscore: UInt8 = name[index] == UInt8(ascii: "_") ? 1 : 0
-            let isDot: UInt8 = name[index] == UInt8(ascii: ".") ? 1 : 0
-            folded |= isUnderscore | isDot
+            folded |= name[index] ^ name[index].foldedInHeaderName
         }
         guard folded != 0 else { return !isReserved(name) }
         var plain: [UInt8] = []
         for index in name.indices {
-            let byte = name[index]
-            plain.append(byte == UInt8(ascii: "_") || byte == UInt8(ascii: ".") ? UInt8(ascii: "-") : byte)
+            plain.append(name[index].foldedInHeaderName)
         }
         return !isReserved(plain.span)
     }

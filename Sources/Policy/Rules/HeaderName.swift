@@ -1,3 +1,5 @@
+import Bytes
+
 /// The name of a header that a verdict may set or remove: a token in lower case that is not the proxy's own.
 public struct HeaderName: Sendable, Hashable, CustomStringConvertible {
     public let bytes: [UInt8]
@@ -24,7 +26,7 @@ public struct HeaderName: Sendable, Hashable, CustomStringConvertible {
 
     /// Whether the protocol forbids operations on the name, or on one that a backend may fold it into (`content_length`).
     private static func isReserved(_ name: [UInt8]) -> Bool {
-        let folded = name.map { $0 == UInt8(ascii: "_") || $0 == UInt8(ascii: ".") ? UInt8(ascii: "-") : $0 }
+        let folded = name.map(\.foldedInHeaderName)
         return folded.starts(with: "proxy-".utf8) || reserved.contains(folded)
     }
 

@@ -11,7 +11,7 @@ extension PolicyRules {
             root.report("rules and credentials together \(verb) \(names.count) different headers of requests", accepted: "at most \(most)")
         }
         // Backends that fold names would read a client's header of the folded name as this one, and it could not be told apart.
-        for name in ownedHeaders where name.utf8.contains(where: { $0 == UInt8(ascii: "_") || $0 == UInt8(ascii: ".") }) {
+        for name in ownedHeaders where name.utf8.contains(where: { $0 != $0.foldedInHeaderName }) {
             root.report("the header \(name.debugDescription) that a rule or credential sets has \"_\" or \".\" in its name", accepted: "names with \"-\" in their place")
         }
         let hello = DaemonHello(

@@ -1,5 +1,7 @@
 import Bytes
 import EnvoyProtocol
+import HTTPMessage
+import Policy
 import PolicyProtocol
 
 /// Writes verdicts as Envoy's `CheckResponse`.
@@ -69,8 +71,8 @@ struct EnvoyAnswer {
         let content = buffer.bytes
         for range in call.foldableNames {
             let name = content.extracting(range)
-            let isTouched = ownedHeaders.contains { FoldedName.equals(name, $0.span) && !name.equals($0.span) }
-                || request.operations.contains { FoldedName.equals(name, $0.name.bytes(in: payload)) && !name.equals($0.name.bytes(in: payload)) }
+            let isTouched = ownedHeaders.contains { name.mayBeTaken(for: $0.span) && !name.equals($0.span) }
+                || request.operations.contains { name.mayBeTaken(for: $0.name.bytes(in: payload)) && !name.equals($0.name.bytes(in: payload)) }
             if isTouched { fields.removeHeader(name) }
         }
     }
@@ -87,7 +89,7 @@ struct EnvoyAnswer {
         let (name, type) = (Array("content-type".utf8), Array("application/json".utf8))
         let body = Array(#"{"error":"Internal Server Error","message":"The request could not be judged."}"#.utf8)
         writer.denied(status: 500, body: body.span) { $0.setHeader(name.span, type.span) }
-        writer.metadata([("reason", Array("internal-failure".utf8))])
+        writer.metadata([("reason", Reason.internalFailure.bytes)])
     }
 
     private static func code(for status: UInt16) -> StatusCode {

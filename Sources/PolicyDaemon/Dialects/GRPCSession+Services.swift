@@ -33,7 +33,7 @@ extension GRPCSession: VerdictReceiver {
         var parts = request.path
         while !parts.isEmpty, bytes[parts.lowerBound] != UInt8(ascii: "?") { parts = parts.lowerBound + 1..<parts.upperBound }
         if !parts.isEmpty { call.query = parts.lowerBound + 1..<parts.upperBound }
-        for header in request.headers where FoldedName.isFoldable(bytes.extracting(header.name)) { call.foldableNames.append(header.name) }
+        for header in request.headers where bytes.extracting(header.name).mayBeFolded { call.foldableNames.append(header.name) }
     }
 
     /// Fills the draft from the request.

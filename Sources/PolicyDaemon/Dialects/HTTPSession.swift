@@ -120,7 +120,7 @@ final class HTTPSession: DialectSession, VerdictReceiver {
     private func refuseFoldable(_ bytes: Span<UInt8>) throws(MessageRefusal) {
         for field in head.fields {
             let name = field.name.bytes(in: bytes)
-            guard FoldedName.isFoldable(name), ownedHeaders.contains(where: { FoldedName.equals(name, $0.span) }) else { continue }
+            guard name.mayBeFolded, ownedHeaders.contains(where: { name.mayBeTaken(for: $0.span) }) else { continue }
             throw MessageRefusal(400, "The request has a header whose name may be taken for one of the gateway's own.")
         }
     }
