@@ -91,7 +91,7 @@ public struct Scope: Sendable, Hashable {
 public struct ConditionReason: Sendable, Hashable {
     public let bytes: [UInt8]
 
-    public static let conditionFailed = ConditionReason(bytes: Array("condition-failed".utf8))
+    public static let conditionFailed = ConditionReason(bytes: Reason.conditionFailed.bytes)
 
     private init(bytes: [UInt8]) { self.bytes = bytes }
 

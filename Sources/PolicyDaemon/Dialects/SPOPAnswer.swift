@@ -1,4 +1,5 @@
 import Bytes
+import Policy
 import PolicyProtocol
 
 /// Writes verdicts as ACK frames: variables of the transaction, which HAProxy's rules then act upon. Under HAProxy's prefix
@@ -32,7 +33,7 @@ struct SPOPAnswer {
             output.append(.ack, ids) { frame in
                 frame.set("allow", bool: false)
                 frame.set("status", 500)
-                frame.set("reason", text: Array("verdict-too-large".utf8).span)
+                frame.set("reason", text: Reason.verdictTooLarge.bytes.span)
             }
         }
     }
