@@ -19,6 +19,8 @@ public final class PendingCheck {
     public enum Loss: Equatable, Sendable, CustomStringConvertible {
         /// No verdict came within the deadline.
         case late(milliseconds: Int64)
+        /// The request is larger than a frame may be: nothing was asked.
+        case tooLarge
         /// The connection ended first, or could not be asked at all.
         case disconnected(String)
         /// A verdict came, and is not one (protocol.md, "Errors").
@@ -28,6 +30,7 @@ public final class PendingCheck {
         public var reason: String {
             switch self {
             case .late: "policy-late"
+            case .tooLarge: "check-too-large"
             case .disconnected: "policy-unreachable"
             case .malformed: "policy-verdict-malformed"
             }
@@ -36,6 +39,7 @@ public final class PendingCheck {
         public var description: String {
             switch self {
             case .late(let milliseconds): "the policy daemon did not answer in \(milliseconds) ms"
+            case .tooLarge: "the request is larger than a CHECK may be"
             case .disconnected(let why): "the policy daemon was lost: \(why)"
             case .malformed(let error): "the policy daemon's verdict is unusable: \(error)"
             }
@@ -94,6 +98,12 @@ public final class PendingCheck {
         guard awaits(id, session) else { return }
         state = .lost(loss)
         waiter?.wake()
+    }
+
+    /// Says that this is not asked at all.
+    func lose(before session: PolicySession, _ loss: Loss) {
+        begin(0, session)
+        lose(0, of: session, loss)
     }
 
     private func awaits(_ id: UInt32, _ session: PolicySession) -> Bool {

@@ -7,6 +7,25 @@ import PolicyProtocol
 /// It keeps one connection to each address, pipelines the CHECKs of all exchanges on it, sends what a turn collected in one
 /// write, and connects again where a connection is lost. A CHECK is sent once: whether a lost one was counted cannot be
 /// known, so its request is denied, not asked again.
+///
+/// It belongs to one actor, whose executor is its loop. One task of that keeps the connections, others ask:
+///
+/// ```swift
+/// let client = PolicyClient([try .init(socketPath: path)], configuration: .init(name: "my-server"), loop: loop, logger: logger)
+/// // In a task of the actor's, until client.stop():
+/// await client.run()
+/// // For each request; whatever is not an allow denies:
+/// guard let connection = client.usableConnection() else { return deny() }
+/// let check = PendingCheck()
+/// check.waiter = Waiter(loop: loop)
+/// connection.send(
+///     check, method: method.span, scheme: .https, authority: host.span, target: target.span, peerAddress: address.span, peerPort: port
+/// ) { check in
+///     for name in connection.session.wantedHeaders { if let value = headers[name] { check.header(name: name.span, value: value.span) } }
+/// }
+/// await check.wait()
+/// guard case .answered = check.state, let verdict = check.message else { return deny() }
+/// ```
 public final class PolicyClient {
     /// Every wait and every queue of a client has its limit here.
     public struct Configuration: Sendable {
@@ -64,8 +83,6 @@ public final class PolicyClient {
         leavingWaiters = endpoints.map { _ in Waiter(loop: loop) }
     }
 
-    public var endpointCount: Int { endpoints.count }
-
     /// A connection that a CHECK can be sent on now, each in its turn; nil where no daemon answers.
     public func usableConnection() -> PolicyConnection? {
         for _ in connections.indices {
@@ -78,8 +95,25 @@ public final class PolicyClient {
         return nil
     }
 
-    /// Keeps the connection to one endpoint until ``stop()``. Run one task for each index, and one for ``serveLeaving(_:)``.
-    public func maintain(_ index: Int) async {
+    /// Keeps a connection to each endpoint until ``stop()``. To be called once, on the client's loop.
+    public func run(isolation: isolated (any Actor)? = #isolation) async {
+        await withDiscardingTaskGroup { group in
+            for index in endpoints.indices {
+                // Naming the isolation is what makes a task inherit it.
+                group.addImmediateTask(executorPreference: loop) {
+                    _ = isolation
+                    await self.maintain(index)
+                }
+                group.addImmediateTask(executorPreference: loop) {
+                    _ = isolation
+                    await self.serveLeaving(index)
+                }
+            }
+        }
+    }
+
+    /// Keeps the connection to one endpoint until ``stop()``.
+    private func maintain(_ index: Int) async {
         let endpoint = endpoints[index]
         let waiter = Waiter(loop: loop)
         let pauses = configuration.reconnectMilliseconds
@@ -121,7 +155,7 @@ public final class PolicyClient {
     /// Serves the connections to one endpoint that its daemon wants to end, until ``stop()``. One is still asked, for want of
     /// another, until ``maintain(_:)`` has connected again or failed to: so a daemon that makes its clients come anew, or
     /// another that takes its place, is asked without a gap.
-    public func serveLeaving(_ index: Int) async {
+    private func serveLeaving(_ index: Int) async {
         let waiter = leavingWaiters[index]
         while !isStopping {
             guard let connection = leaving[index].first else {
@@ -143,7 +177,7 @@ public final class PolicyClient {
         for connection in leaving[index] { connection.retire() }
     }
 
-    /// Ends every ``maintain(_:)`` and ``serveLeaving(_:)``. What still waits for a verdict is lost, so drain first.
+    /// Ends ``run()``. What still waits for a verdict is lost, so drain first.
     public func stop() {
         isStopping = true
         loop.wakeAll()

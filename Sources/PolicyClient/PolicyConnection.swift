@@ -61,24 +61,21 @@ public final class PolicyConnection: TurnFlushing {
 
     /// Writes one CHECK, to be sent at the end of this turn. `check` waits for the answer with ``PendingCheck/wait()``.
     ///
-    /// On a connection that is not usable (``isUsable``) the check is lost at once.
+    /// On a connection that is not usable (``isUsable``), or where the request is larger than a frame may be, the check is lost at once.
     ///
     /// - Parameter headers: adds the headers that ``PolicySession/wantedHeaders`` names, as far as the request has them.
-    /// - Returns: false where the request is larger than a frame may be; nothing was asked then, and it must be denied.
     public func send(
         _ check: PendingCheck, method: Span<UInt8>, scheme: RequestScheme, authority: Span<UInt8>, target: Span<UInt8>,
         peerAddress: Span<UInt8>, peerPort: UInt16?, headers: (inout CheckWriter) -> Void
-    ) -> Bool {
+    ) {
         guard isUsable || isUsableMeanwhile, let id = checks.nextID else {
-            check.begin(0, session)
-            check.lose(0, of: session, .disconnected("it takes no CHECK now"))
-            return true
+            return check.lose(before: session, .disconnected("it takes no CHECK now"))
         }
         var writer = CheckWriter(
             id: id, method: method, scheme: scheme, authority: authority, target: target, peerAddress: peerAddress,
             peerPort: peerPort, to: output, maximumFrameBytes: session.hello.maximumFrameBytes)
         headers(&writer)
-        do throws(ProtocolError) { try writer.finish() } catch { return false }
+        do throws(ProtocolError) { try writer.finish() } catch { return check.lose(before: session, .tooLarge) }
         let deadline = waiter.loop.nowMilliseconds + configuration.deadlineMilliseconds
         check.begin(id, session)
         checks.add(check, deadline: deadline)
@@ -86,7 +83,6 @@ public final class PolicyConnection: TurnFlushing {
         if checks.nextID == nil { isLeaving = true }
         setAlarm(at: deadline)
         sendSoon()
-        return true
     }
 
     /// Sends what a turn collects in one go, at its end; sooner where it is plenty.

@@ -17,7 +17,7 @@ extension Exchange {
     func ask(_ client: ClientConnection) async -> Asked {
         guard let connection = worker.policy.usableConnection() else { return .unanswered("no policy daemon answers") }
         check.waiter = client.waiter
-        guard send(client, on: connection) else { return .unanswered("the request is larger than a CHECK may be") }
+        send(client, on: connection)
         let start = worker.isTimed ? Clock.monotonicNanoseconds() : 0
         await check.wait()
         if worker.isTimed { record.policyNanoseconds = Clock.monotonicNanoseconds() - start }
@@ -39,11 +39,11 @@ extension Exchange {
     /// The host that the client asked.
     var host: ByteRange { origin.host.isEmpty ? head.host : origin.host }
 
-    private func send(_ client: ClientConnection, on connection: PolicyConnection) -> Bool {
+    private func send(_ client: ClientConnection, on connection: PolicyConnection) {
         let input = self.input
         let bytes = input.bytes
         let (wanted, address) = (connection.session.wantedHeaders, clientAddress(client))
-        return connection.send(
+        connection.send(
             check, method: head.methodName.bytes(in: bytes), scheme: origin.scheme ?? client.listener.scheme, authority: host.bytes(in: bytes),
             target: target.range.bytes(in: bytes), peerAddress: address.span,
             peerPort: origin.client == nil ? client.peerPort : nil

@@ -25,10 +25,7 @@ actor ProxyWorker {
     func run() async {
         defer { loop.stop() }
         await withDiscardingTaskGroup { background in
-            for index in 0..<state.policy.endpointCount {
-                background.addImmediateTask(executorPreference: loop) { await self.askDaemon(index) }
-                background.addImmediateTask(executorPreference: loop) { await self.leaveDaemon(index) }
-            }
+            background.addImmediateTask(executorPreference: loop) { await self.keepDaemons() }
             background.addImmediateTask(executorPreference: loop) { await self.writeLog() }
             background.addImmediateTask(executorPreference: loop) { await self.sweep() }
             background.addImmediateTask(executorPreference: loop) { await self.serveSessions() }
@@ -43,8 +40,7 @@ actor ProxyWorker {
         state.adopt(setup)
     }
 
-    private func askDaemon(_ index: Int) async { await state.policy.maintain(index) }
-    private func leaveDaemon(_ index: Int) async { await state.policy.serveLeaving(index) }
+    private func keepDaemons() async { await state.policy.run() }
     private func writeLog() async { await state.logLines.flushRegularly() }
     private func sweep() async { await state.sweepRegularly() }
 

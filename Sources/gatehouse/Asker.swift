@@ -41,7 +41,7 @@ private actor Asker {
         check.waiter = Waiter(loop: loop)
         let wanted = Set(connection.session.hello.wantedHeaders)
         let headers = request.headers.filter { wanted.contains($0.name) }
-        guard send(request, headers, check, on: connection) else { throw Failure("the request does not fit into a CHECK") }
+        send(request, headers, check, on: connection)
         await check.wait()
         guard case .answered = check.state, let verdict = check.message else {
             if case .lost(let loss) = check.state { throw Failure("\(loss)") }
@@ -52,10 +52,10 @@ private actor Asker {
         return Answer(verdict, payload.bytes, unsentHeaders: unsent)
     }
 
-    private func send(_ request: Request, _ headers: [Header], _ check: PendingCheck, on connection: PolicyConnection) -> Bool {
+    private func send(_ request: Request, _ headers: [Header], _ check: PendingCheck, on connection: PolicyConnection) {
         let (method, host, path) = (Array(request.method.utf8), Array(request.host.utf8), Array(request.path.utf8))
         let nobody: [UInt8] = []
-        return connection.send(
+        connection.send(
             check, method: method.span, scheme: .http, authority: host.span, target: path.span, peerAddress: nobody.span,
             peerPort: nil
         ) { writer in

@@ -97,7 +97,7 @@ import Testing
             await stage.until { client.usableConnection() != nil }
             let check = stage.ask(client.usableConnection()!)
             client.stop()
-            await stage.until { stage.endedMaintaining == 3 }
+            await stage.until { stage.hasStopped }
             #expect(await check.outcome() == "policy-unreachable")
             _ = peers
         }
@@ -116,7 +116,7 @@ import Testing
             // One that greets and leaves, again and again.
             for _ in 0..<5 { await daemon.welcome().close() }
             client.stop()
-            await stage.until { stage.endedMaintaining == 1 }
+            await stage.until { stage.hasStopped }
         }
         let lines = log.lines
         #expect(lines.filter { $0.hasPrefix("warning") }.count == 2, "\(lines)")
@@ -127,7 +127,7 @@ import Testing
 extension Stage {
     /// How many different connections the client would ask on.
     func usable(_ client: PolicyClient) -> Int {
-        Set((0..<client.endpointCount).compactMap { _ in client.usableConnection().map(ObjectIdentifier.init) }).count
+        Set((0..<10).compactMap { _ in client.usableConnection().map(ObjectIdentifier.init) }).count
     }
 }
 

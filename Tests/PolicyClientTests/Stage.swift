@@ -14,7 +14,7 @@ actor Stage {
     private(set) var closingWords: String?
     private var connection: PolicyConnection?
     private var client: PolicyClient?
-    private(set) var endedMaintaining = 0
+    private(set) var hasStopped = false
     private var isStopping = false
 
     private init(loop: EventLoop) { self.loop = loop }
@@ -96,19 +96,14 @@ actor Stage {
         let client = PolicyClient(
             try paths.map(PolicyClient.Endpoint.init), configuration: configuration, loop: loop, logger: logger)
         self.client = client
-        for index in paths.indices {
-            Task(executorPreference: loop) { await self.maintain(index) }
-            Task(executorPreference: loop) { await self.serveLeaving(index) }
-        }
+        Task(executorPreference: loop) { await self.run() }
         return client
     }
 
-    private func maintain(_ index: Int) async {
-        await client?.maintain(index)
-        endedMaintaining += 1
+    private func run() async {
+        await client?.run()
+        hasStopped = true
     }
-
-    private func serveLeaving(_ index: Int) async { await client?.serveLeaving(index) }
 }
 
 extension PolicyClient.Configuration {
