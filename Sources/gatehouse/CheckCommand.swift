@@ -32,10 +32,12 @@ struct CheckCommand: ParsableCommand {
     @Option(help: "The policy socket. Default: POLICY_SOCKET, else the usual place. Of several, separated by commas, the first that answers is asked.")
     var socket: String?
 
-    func validate() throws {
-        let isVisible = path.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F }
-        guard isVisible, path.hasPrefix("/") || path == "*" else {
-            throw ValidationError("the path \(path.debugDescription); accepted: visible ASCII that begins with /, or *")
+    /// Asks what a proxy would ask: in the normal form, and nobody about a path that has none.
+    mutating func validate() throws {
+        do throws(UnusableTarget) {
+            path = try RequestLine.normalize(path, method: method)
+        } catch {
+            throw ValidationError("\(error)")
         }
     }
 

@@ -56,11 +56,9 @@ struct TokenCommand: ParsableCommand {
     }
 
     static func key(secretFile: String?, environment: [String: String]) throws -> PrivateKey {
-        var secret: [UInt8]
+        let secret: [UInt8]
         if let secretFile {
-            secret = try content(of: secretFile, "secret file")
-            if secret.last == UInt8(ascii: "\n") { secret.removeLast() }
-            if secret.last == UInt8(ascii: "\r") { secret.removeLast() }
+            secret = SharedSecret.trimmed(try content(of: secretFile, "secret file"))
         } else {
             secret = Array((environment["JWT_SECRET"] ?? "").utf8)
         }

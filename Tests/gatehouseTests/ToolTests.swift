@@ -79,6 +79,13 @@ import Testing
         #expect(throws: (any Error).self) { try CheckCommand.parse(["--path", path]) }
     }
 
+    @Test func `asks as a proxy does, in the normal form of a path`() throws {
+        #expect(try CheckCommand.parse(["--path", "/%61pi?x=1"]).path == "/api?x=1")
+        for path in ["/a/../b", "/a//b"] {
+            #expect(throws: (any Error).self) { try CheckCommand.parse(["--path", path]) }
+        }
+    }
+
     @Test func `reports an allow`() throws {
         let answer = try answer { buffer in
             let (reason, name, value, other) = (Array("allowed".utf8), Array("x-user-id".utf8), Array("u\u{e9}".utf8), Array("authorization".utf8))

@@ -4,7 +4,7 @@ import Settings
 
 /// The issuer that signs with a secret shared with the daemon: `JWT_SECRET`, else `jwt.secret`, else the file that `jwt.secret_file`
 /// names.
-enum SharedSecret {
+public enum SharedSecret {
     static let issuerName = "jwt"
 
     /// - Parameter isRequired: whether there is no other key.
@@ -48,15 +48,20 @@ enum SharedSecret {
                 """)
     }
 
+    /// The secret that a file holds. Editors, and `openssl rand -base64 32 > file`, end a file with a newline that nobody means.
+    public static func trimmed(_ content: [UInt8]) -> [UInt8] {
+        var secret = content
+        if secret.last == UInt8(ascii: "\n") { secret.removeLast() }
+        if secret.last == UInt8(ascii: "\r") { secret.removeLast() }
+        return secret
+    }
+
     /// The secret in a file, which is the option `key` of `section`. Nil where it can't be had, which is then reported.
     static func read(
         file path: String, _ key: String, _ section: Section, _ readFile: (String) throws(InvalidConfiguration) -> [UInt8]
     ) -> [UInt8]? {
         do {
-            var bytes = try readFile(path)
-            // Editors, and `openssl rand -base64 32 > file`, end a file with a newline that nobody means.
-            if bytes.last == UInt8(ascii: "\n") { bytes.removeLast() }
-            if bytes.last == UInt8(ascii: "\r") { bytes.removeLast() }
+            let bytes = trimmed(try readFile(path))
             guard bytes.isEmpty else { return bytes }
             section.report(key, "names \(path), which is empty", accepted: "a file with the secret on its one line")
         } catch {
