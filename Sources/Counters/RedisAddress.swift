@@ -78,6 +78,11 @@ public struct RedisTLS: Sendable, Equatable {
         self.serverName = serverName
     }
 
+    /// Reads the files, which are read again when connections are made.
+    ///
+    /// - Throws: which of them can't be used, and why.
+    public func check() throws(TLSFailure) { _ = try context() }
+
     func context() throws(TLSFailure) -> TLSContext {
         try TLSContext(client: TLSClientSettings(
             authoritiesFile: authoritiesFile, certificateFile: certificateFile, keyFile: keyFile))

@@ -95,12 +95,13 @@ extension DaemonConfiguration {
                 address.sentinelUser = user
                 address.sentinelPassword = password
             } else {
-                redis.report("sentinel_password", "stands beside a url without sentinels", accepted: "a redis-sentinel:// url")
+                redis.report(password == nil ? "sentinel_user" : "sentinel_password", "stands beside a url without sentinels", accepted: "a redis-sentinel:// url")
             }
         }
         if address.tls != nil {
             address.tls = settings
         } else if settings != RedisTLS() {
+            if (settings.certificateFile == nil) == (settings.keyFile == nil) { _ = redis.attempt("tls") { try settings.check() } }
             redis.report("tls", "stands beside a url without TLS", accepted: "a rediss:// url, or rediss-sentinel:// or rediss-cluster://")
         }
         self.redis = address
