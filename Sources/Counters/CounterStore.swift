@@ -98,9 +98,9 @@ public final class CounterStore {
     /// - Parameters:
     ///   - key: its key in Redis, which holds the Unix time of the revocation in seconds. Nothing is appended to it.
     ///   - receiver: who is told, with `ticket`, where this returns `pending`. Never called before this returns.
-    /// - Returns: `unavailable(.deny)` in memory, where nobody can revoke anything.
+    /// - Returns: `unavailable` in memory, where nobody can revoke anything.
     public func revocation(of key: Span<UInt8>, receiver: any CountReceiver, ticket: UInt64) -> RevocationOutcome {
-        guard case .redis(let counters) = place else { return .done(.unavailable(.deny)) }
+        guard case .redis(let counters) = place else { return .done(.unavailable) }
         return counters.revocation(of: key, WaitingHit(receiver: receiver, ticket: ticket, cost: 0))
     }
 

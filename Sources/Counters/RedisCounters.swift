@@ -97,7 +97,7 @@ final class RedisCounters {
         // Remembered so that all who ask for it in this turn ask once.
         let entry = entry(key, mattersUntil: unixMilliseconds)
         guard let connection = usableConnection(to: node(ofSlot: isCluster ? entry.plainSlot : 0)) else {
-            return .done(.unavailable(backend.onFailure))
+            return .done(.unavailable)
         }
         connection.collectLookup(waiting, entry, unixMilliseconds: unixMilliseconds)
         return .pending
@@ -176,7 +176,7 @@ final class RedisCounters {
                     ticket: hit.ticket, countWithoutRedis(key, quota, hit.cost, now, isLate: isLate))
             }
         case .lookup:
-            batch.answerEach { hit, _ in hit.receiver.lookedUp(ticket: hit.ticket, .unavailable(backend.onFailure)) }
+            batch.answerEach { hit, _ in hit.receiver.lookedUp(ticket: hit.ticket, .unavailable) }
         }
     }
 

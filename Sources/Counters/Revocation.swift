@@ -3,8 +3,8 @@ public enum RevocationResult: Sendable, Hashable {
     case notRevoked
     /// Revoked: everything issued before this moment. What is no number is taken for the end of time.
     case revoked(unixSeconds: Int64)
-    /// Nobody could say: let it pass or refuse it, as the failure mode says.
-    case unavailable(FailureMode)
+    /// Nobody could say. Such a token is refused, whatever the failure mode: one that was revoked must not pass.
+    case unavailable
 }
 
 /// What ``CounterStore/revocation(of:receiver:ticket:)`` answers at once.

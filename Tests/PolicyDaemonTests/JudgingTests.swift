@@ -198,7 +198,7 @@ private func member(_ user: String, of tenant: String = "t") throws -> String { 
 
     @Test func `that nobody can be asked about denies, whatever happens to counts then`() throws {
         let conversation = try Conversation(Self.configuration)
-        conversation.counter.revocations[subject] = .unavailable(.allow)
+        conversation.counter.revocations[subject] = .unavailable
         let denied = try conversation.verdict(1, issued(now / 1000))
         #expect(denied.reason == "revocation-unavailable")
         #expect(denied.status == 503)
