@@ -65,12 +65,18 @@ public final class Limit: Sendable {
         buffer.clear()
         buffer.append("limit:")
         guard key.append(of: subject, request: request, to: buffer) else { return nil }
-        // One key always comes with one quota: whoever has another, by a plan, counts apart.
+        // One key always comes with one quota: whoever has another, by a plan, counts apart. So all of it is told.
         if allowance !== standard {
             buffer.append("|quota=")
             buffer.append(decimal: quota.count)
             buffer.append("/")
             buffer.append(decimal: quota.burst)
+            if case .quota(let usual) = standard.kind, quota.window != usual.window || quota.algorithm != usual.algorithm {
+                buffer.append("/")
+                buffer.append(decimal: quota.window.lengthSeconds)
+                buffer.append("/")
+                buffer.append(Array(quota.algorithm.rawValue.utf8))
+            }
         }
         buffer.append(UInt8(ascii: ":"))
         return Hit(limit: self, quota: quota, allowance: allowance, cost: cost, key: buffer.bytes.array)
@@ -105,7 +111,8 @@ public final class Allowance: Sendable {
     public let standingItem: [UInt8]
     /// What a client is told that has used it up.
     let exceededMessage: [UInt8]
-    /// The body of the usual answer, up to the moment at which the window ends, which is in quotes behind it.
+    /// The body of the usual answer, up to the moment at which the window ends, which is in quotes behind it: the bytes
+    /// that ``DenialResponse`` makes by its template for limits of other kinds.
     let exceededBody: [UInt8]
 
     init(_ kind: Kind, of name: String) {
@@ -139,7 +146,7 @@ public final class Hit: Sendable {
     public let allowance: Allowance
     /// What it counts for. 0 asks whether one would be let through, as far as that is known without asking.
     public let cost: Int
-    /// What it is counted for: one key always comes with the same limit.
+    /// What it is counted for: one key always comes with the same quota.
     public let key: [UInt8]
 
     init(limit: Limit, quota: Quota, allowance: Allowance, cost: Int, key: [UInt8]) {

@@ -133,6 +133,28 @@ import Testing
         #expect(try rules().decide(as: .token(["sub": "eve"])).denial?.status == 403)
     }
 
+    @Test func `is counted apart by all of the quota, so that one key always comes with one`() throws {
+        let plans: [String: Allowance.Kind] = [
+            "gold": .quota(try Quota(count: 1000, windowSeconds: 60)), "hourly": .quota(try Quota(count: 1000, windowSeconds: 3600)),
+            "fixed": .quota(try Quota(.fixedWindow, count: 1000, windowSeconds: 60)),
+        ]
+        let rules = try policy { $0.limits = [try limited("user", plans: (ClaimPath("plan"), plans))] }
+        let keys = ["none", "gold", "hourly", "fixed"].map { plan in
+            text(rules.decide(as: .token(["sub": "ada", "plan": .string(plan)])).closest?.hit.key)
+        }
+        #expect(
+            keys == [
+                "limit:user|sub=ada:", "limit:user|sub=ada|quota=1000/1000:", "limit:user|sub=ada|quota=1000/1000/3600/sliding-window:",
+                "limit:user|sub=ada|quota=1000/1000/60/fixed-window:",
+            ])
+    }
+
+    @Test func `may be limited in so many ways, and no more`() throws {
+        _ = try policy { $0.limits = try (1...RuleLimits.limitsPerRule).map { try limited("l\($0)") } }
+        let message = mistake { try policy { $0.limits = try (0...RuleLimits.limitsPerRule).map { try limited("l\($0)") } } }
+        #expect(message == #"the rule "one" has 33 limits; accepted are at most 32"#)
+    }
+
     @Test func `is told in the message of whoever has used it up`() throws {
         let decision = try rules().decide(as: .token(["sub": "bob"]), counts: ["user": 5])
         #expect(decision.denial?.bodyText.contains("You are allowed 5 requests per minute.") == true)
