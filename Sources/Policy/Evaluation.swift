@@ -307,3 +307,6 @@ public struct Evaluation {
     /// Told something that was not asked for: whatever is unexpected denies.
     private mutating func misused() -> Action { deny(.internalFailure, RequestView.none()) }
 }
+    /// Ends it with a denial: what was asked for can't be carried out.
+    public mutating func failed(_ request: borrowing RequestView) -> Action { deny(.internalFailure, request) }
+

@@ -13,11 +13,17 @@ public final class PolicyRules: Sendable {
     let denials: Denials
 
     /// - Parameter rules: of which the most specific one that matches a request counts.
-    /// - Throws: where two are equally specific.
+    /// - Throws: where two are equally specific, or one has more limits than ``RuleLimits/limitsPerRule``.
     public init(
         _ rules: [(name: String, matcher: RequestMatcher, options: Rule.Options)], credentials: CredentialRules = CredentialRules(),
         failureLimit: Limit? = nil, checksRevocation: Bool = false, limitFields: LimitFields = LimitFields(), denials: Denials = .usual
     ) throws(RuleMistake) {
+        for (name, _, options) in rules {
+            let count = max(options.limits.count, options.limitsBeforeAuthentication.count)
+            guard count <= RuleLimits.limitsPerRule else {
+                throw RuleMistake("the rule \(quoted(name)) has \(count) limits; accepted are at most \(RuleLimits.limitsPerRule)")
+            }
+        }
         index = try RuleIndex(rules.map { ($0.name, $0.matcher) })
         self.rules = rules.enumerated().map { index, rule in
             Rule(rule.name, index: index, rule.matcher, rule.options, credentialHeaders: credentials.credentialHeaders)

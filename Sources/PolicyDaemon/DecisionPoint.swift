@@ -12,11 +12,16 @@ final class DecisionPoint: CountReceiver {
     private let anonymous = KnownIdentity(.anonymous)
     private let suspended = SuspendedJudgements()
 
-    init(rules: PolicyRules, authenticator: Authenticator, counters: any HitCounter, observer: any DecisionObserver) {
+    /// - Parameter maximumWaiting: how many judgements may wait for the store. One more is denied.
+    init(
+        rules: PolicyRules, authenticator: Authenticator, counters: any HitCounter, observer: any DecisionObserver,
+        maximumWaiting: Int = SuspendedJudgements.maximumCapacity
+    ) {
         self.rules = rules
         self.authenticator = authenticator
         self.counters = counters
         self.observer = observer
+        suspended = SuspendedJudgements(capacity: maximumWaiting)
     }
 
     /// How many judgements wait for something.
@@ -59,6 +64,11 @@ final class DecisionPoint: CountReceiver {
                 let known = authenticator.recall(bytes, credential.kind, nowUnixMilliseconds: now)
                 observer.noteLookup(isHit: known != nil)
                 let outcome = known.map(AuthenticationOutcome.verified)
+                // Asked before anything is counted, which would be counted for nothing.
+                guard suspended.hasRoom else {
+                    action = judgement.evaluation.failed(request)
+                    continue
+                }
                     ?? authenticator.authenticate(bytes, credential.kind, nowUnixMilliseconds: now)
                 action = judgement.evaluation.authenticated(outcome, request)
             case .count(let counting):

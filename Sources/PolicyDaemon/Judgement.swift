@@ -17,7 +17,8 @@ struct Judgement: ~Copyable {
     /// What revokes the token, for each of its keys.
     private var revocations: [Int64?] = []
     private var isRevocationUnknown = false
-    /// How many answers are still awaited, and a bit for each that isn't.
+    /// How many answers are still awaited, and a bit for each that isn't: one for each of ``RuleLimits/limitsPerRule``, and for
+    /// the keys that could revoke the token.
     private(set) var awaited = 0
     private var answered: UInt64 = 0
 

@@ -17,9 +17,13 @@ final class SuspendedJudgements {
         var generation: UInt32 = 0
     }
 
+    /// More than the 64 questions that a ``Judgement`` can tell apart.
     private static let questionBits: UInt64 = 8
     private static let placeBits: UInt64 = 24
+    /// With more, one's ticket would be that of another's next generation.
+    static let maximumCapacity = 1 << placeBits
 
+    private let capacity: Int
     private var places: [Place] = []
     private var freePlaces: [Int] = []
     private(set) var count = 0
@@ -27,6 +31,13 @@ final class SuspendedJudgements {
     /// The ticket of the first question of the judgement that goes to ``suspend(_:)`` next; the others' follow it.
     private(set) var nextTicket: UInt64 = 0
 
+    /// - Parameter capacity: up to ``maximumCapacity``, which a larger one is taken for.
+    init(capacity: Int = maximumCapacity) { self.capacity = min(capacity, Self.maximumCapacity) }
+
+    /// Whether one more can be suspended.
+    var hasRoom: Bool { count < capacity }
+
+    /// Call it only while ``hasRoom``.
     func suspend(_ judgement: consuming Judgement) {
         let berth = Berth(judgement)
         if let place = freePlaces.popLast() {

@@ -13,6 +13,7 @@ final class Conversation {
     let input = ByteBuffer(capacity: 4096)
     let registry = MetricRegistry()
     private let worker: WorkerMetrics
+    private let maximumWaiting: Int
     private var setup: Setup
 
     convenience init(limit: Int, windowSeconds: Int = 60, maximumInFlight: Int = 100, isGreeted: Bool = true) throws {
@@ -21,27 +22,33 @@ final class Conversation {
             maximumInFlight: maximumInFlight, isGreeted: isGreeted)
     }
 
-    /// - Parameter configuration: as a file would hold it.
-    init(_ configuration: String, maximumInFlight: Int = 100, isGreeted: Bool = true) throws {
+    /// - Parameters:
+    ///   - configuration: as a file would hold it.
+    ///   - maximumWaiting: how many judgements may wait for the store.
+    init(
+        _ configuration: String, maximumInFlight: Int = 100, isGreeted: Bool = true,
+        maximumWaiting: Int = SuspendedJudgements.maximumCapacity
+    ) throws {
         setup = try PolicyDaemonTests.setup(configuration, registry: registry)
         worker = registry.makeWorkerMetrics()
-        point = CurrentDecisionPoint(Self.point(setup, counter, worker))
+        self.maximumWaiting = maximumWaiting
+        point = CurrentDecisionPoint(Self.point(setup, counter, worker, maximumWaiting))
         session = ClientSession(GreetedDecisionPoint(point), maximumInFlight: maximumInFlight, output: ByteBuffer(capacity: 4096))
         guard isGreeted else { return }
         try ClientHello(name: "test").encode(to: input)
         _ = try answers()
     }
 
-    private static func point(_ setup: Setup, _ counter: StandInCounter, _ worker: WorkerMetrics) -> DecisionPoint {
+    private static func point(_ setup: Setup, _ counter: StandInCounter, _ worker: WorkerMetrics, _ maximumWaiting: Int) -> DecisionPoint {
         DecisionPoint(
             rules: setup.configuration.rules, authenticator: Authenticator(setup.authentication), counters: counter,
-            observer: WorkerObserver(setup.metrics, worker, log: nil, isTimed: false))
+            observer: WorkerObserver(setup.metrics, worker, log: nil, isTimed: false), maximumWaiting: maximumWaiting)
     }
 
     /// Swaps the configuration, as a worker does.
     func adopt(_ configuration: String) throws {
         setup = try PolicyDaemonTests.setup(configuration, replacing: setup, registry: registry)
-        point.decisions = Self.point(setup, counter, worker)
+        point.decisions = Self.point(setup, counter, worker, maximumWaiting)
     }
 
     func check(_ id: UInt32, _ authorization: String..., target: String = "/api/projects", headers: [(String, String)] = []) throws {

@@ -8,6 +8,9 @@ public struct RuleMistake: Error, Equatable, CustomStringConvertible {
 /// How much a rule may ask for. A configuration over a limit is refused; a request over one is denied.
 public enum RuleLimits {
     public static let rules = 1024
+    /// Counted at one time, before authentication or after it: whoever counts tells a rule's hits, and what could revoke the token,
+    /// apart by the bits of one number.
+    public static let limitsPerRule = 32
     public static let pathSegments = 64
     public static let pathPatternBytes = 2048
     /// Different methods in all rules together.

@@ -171,10 +171,10 @@ private struct RuleReader {
     private func readLimits(_ key: String, _ section: Section, rule: String, cost: Int, mayCountByIdentity: Bool) -> [Limit] {
         var names: [String] = []
         section.readList(key, .line, mayBeNull: true, into: &names)
-        if names.count > Self.maximumLimits {
-            section.report(key, "has \(names.count) limits", accepted: "at most \(Self.maximumLimits)")
+        if names.count > RuleLimits.limitsPerRule {
+            section.report(key, "has \(names.count) limits", accepted: "at most \(RuleLimits.limitsPerRule)")
         }
-        return names.compactMap { name in
+        return names.prefix(RuleLimits.limitsPerRule).compactMap { name in
             guard limits.names.contains(name) else {
                 section.report(
                     key, "has \(name.debugDescription), which is no limit", accepted: "one of " + limits.names.joined(separator: ", "))
@@ -193,8 +193,6 @@ private struct RuleReader {
             return limit
         }
     }
-
-    private static let maximumLimits = 32
 }
 
 extension CredentialRules {
