@@ -8,14 +8,14 @@ public struct TokenRequirements: Sendable, Equatable {
     public var leewaySeconds: Int
     /// How long ago `iat` may be; nil leaves `iat` unjudged.
     public var maximumAgeSeconds: Int?
-    /// Names of claims that must be there and not null; a dot leads into an object.
-    public var requiredClaims: [String]
+    /// Claims that must be there and not null.
+    public var requiredClaims: [ClaimPath]
     /// One of these must be the header's `typ`, in any case, `application/` in front or not (RFC 7515 §4.1.9); nil takes any, and none.
     public var types: [String]?
     public var requiresExpiry: Bool
 
     public init(
-        audiences: [String] = [], leewaySeconds: Int = 0, maximumAgeSeconds: Int? = nil, requiredClaims: [String] = [],
+        audiences: [String] = [], leewaySeconds: Int = 0, maximumAgeSeconds: Int? = nil, requiredClaims: [ClaimPath] = [],
         types: [String]? = nil, requiresExpiry: Bool = false
     ) {
         self.audiences = audiences
@@ -36,8 +36,8 @@ public struct TokenRequirements: Sendable, Equatable {
         }
         let end = try checkTimes(claims, now: now)
         try checkAudience(claims)
-        for name in requiredClaims {
-            switch claims.value(at: name) {
+        for path in requiredClaims {
+            switch path.value(in: claims) {
             case nil, .null?: throw .claimMissing
             default: break
             }

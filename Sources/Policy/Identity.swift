@@ -18,6 +18,9 @@ public final class Identity: Sendable {
 
     public static let anonymous = Identity()
 
+    /// The claims that name a token's subject, unless an operator says otherwise.
+    public static let subjectClaims = [ClaimPath(name: "userId"), ClaimPath(name: "sub")]
+
     private init() {
         kind = .anonymous
         subject = nil
@@ -28,8 +31,8 @@ public final class Identity: Sendable {
     ///
     /// - Parameter subjectClaims: the first of these that is there is the subject: a string, or a whole number.
     /// - Returns: nil where there is none, or one that no header may carry.
-    public init?(claims: JSONObject, issuer: Int = 0, subjectClaims: [String] = ["userId", "sub"]) {
-        guard let claim = subjectClaims.lazy.compactMap({ claims[$0] }).first, let subject = Self.subject(claim) else { return nil }
+    public init?(claims: JSONObject, issuer: Int = 0, subjectClaims: [ClaimPath] = Identity.subjectClaims) {
+        guard let claim = subjectClaims.lazy.compactMap({ $0.value(in: claims) }).first, let subject = Self.subject(claim) else { return nil }
         kind = .token(issuer: issuer)
         self.subject = subject
         self.claims = claims

@@ -1,4 +1,5 @@
 import Bytes
+import JSON
 import JSONWebToken
 import KeySources
 import Policy
@@ -15,7 +16,7 @@ struct Authentication: Sendable {
 
     let issuers: [Issuer]
     let keeper: KeyKeeper
-    let subjectClaims: [String]
+    let subjectClaims: [ClaimPath]
     /// Verified credentials remembered by each worker.
     let cacheCapacity: Int
 }

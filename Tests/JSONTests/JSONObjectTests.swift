@@ -20,13 +20,4 @@ private func object(_ text: String) -> JSONObject? { (try? JSONValue.parse(Array
         #expect(composed?["e\u{301}"]?.number?.integer == 2)
         #expect(object("{\"\u{212a}\":1}")?["K"] == nil)
     }
-
-    @Test func `is looked into by a path, and a name that has the dots itself goes before`() {
-        let claims = object(#"{"a":{"b":{"c":1},"b.c":2},"a.b":{"d":3},"x.y":4,"x":{"y":5},"n":null}"#)
-        #expect(claims?.value(at: "a.b.c")?.number?.integer == 2)
-        #expect(claims?.value(at: "a.b.d")?.number?.integer == 3)
-        #expect(claims?.value(at: "x.y")?.number?.integer == 4)
-        #expect(claims?.value(at: "n") == .null)
-        for path in ["", ".", "a.", ".a", "a.c", "n.x", "x.y.z"] { #expect(claims?.value(at: path) == nil) }
-    }
 }

@@ -26,7 +26,7 @@ private final class KeyFiles {
         authenticator = Authenticator(
             Authentication(
                 issuers: [Authentication.Issuer(name: "ours", issuer: nil, algorithms: nil, requirements: TokenRequirements())],
-                keeper: keeper, subjectClaims: ["userId"], cacheCapacity: 64))
+                keeper: keeper, subjectClaims: [ClaimPath(name: "userId")], cacheCapacity: 64))
     }
 
     deinit {

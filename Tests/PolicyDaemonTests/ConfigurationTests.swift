@@ -120,7 +120,7 @@ struct ConfigurationTests {
         #expect(configuration.workers == 3)
         #expect(configuration.issuers.first?.requirements.leewaySeconds == 5)
         #expect(configuration.credentialCacheCapacity == 10)
-        #expect(configuration.subjectClaims == ["uid"])
+        #expect(configuration.subjectClaims.map(\.description) == ["uid"])
         #expect(configuration.rules.allLimits.map(\.quotaText) == ["7 in 10 s (sliding-window)"])
         #expect(configuration.redis == RedisAddress(place: .unix(path: "/run/redis.sock")))
         #expect(configuration.redisDeadlineMilliseconds == 20)

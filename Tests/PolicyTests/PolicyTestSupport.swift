@@ -1,3 +1,5 @@
+import JSON
+
 @testable import Policy
 
 /// 2024-11-19T11:59:30Z: half of its minute has passed, which ends at 12:00:00.

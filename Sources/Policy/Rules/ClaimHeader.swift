@@ -75,20 +75,25 @@ public struct ClaimHeader: Sendable {
 }
 
 extension ClaimHeader {
-    /// The identity that upstreams are told unless an operator says otherwise: `x-user-id` from `userId`, or `sub` where that is
-    /// missing; `x-user-email` from `email`; `x-user-role` from `role`, or `user`.
+    /// The identity that upstreams are told unless an operator says otherwise: ``identity(subject:)`` of the usual subject.
     public static let identity: [ClaimHeader] = {
-        do throws(RuleMistake) {
-            return [
-                try ClaimHeader(
-                    HeaderName("x-user-id"), claims: [ClaimPath("userId"), ClaimPath("sub")], form: .identifier, isRequired: true),
-                try ClaimHeader(HeaderName("x-user-email"), claims: [ClaimPath("email")], form: .text),
-                try ClaimHeader(HeaderName("x-user-role"), claims: [ClaimPath("role")], form: .text, default: "user"),
-            ]
-        } catch {
-            preconditionFailure(error.description)
-        }
+        do throws(RuleMistake) { return try identity(subject: Identity.subjectClaims) } catch { preconditionFailure(error.description) }
     }()
+
+    /// `x-user-id`, who it is; `x-user-email` from `email`; `x-user-role` from `role`, or `user`.
+    ///
+    /// - Parameter claims: those that name the subject, as ``Identity`` takes them. An API key's stands in `sub`, unless an attribute has such a
+    ///   name.
+    public static func identity(subject claims: [ClaimPath]) throws(RuleMistake) -> [ClaimHeader] {
+        let ofAPIKeys = ClaimPath(name: "sub")
+        return [
+            try ClaimHeader(
+                HeaderName("x-user-id"), claims: claims.contains(ofAPIKeys) ? claims : claims + [ofAPIKeys], form: .identifier,
+                isRequired: true),
+            try ClaimHeader(HeaderName("x-user-email"), claims: [ClaimPath(name: "email")], form: .text),
+            try ClaimHeader(HeaderName("x-user-role"), claims: [ClaimPath(name: "role")], form: .text, default: "user"),
+        ]
+    }
 }
 
 extension JSONNumber {

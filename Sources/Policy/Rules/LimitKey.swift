@@ -187,7 +187,7 @@ extension LimitKey.Part {
         case "client.ip": self = .clientAddress
         case "api_key": self = .apiKey
         case "rule": self = .rule
-        case _ where text.hasPrefix("claim."): self = .claim(try ClaimPath(String(text.dropFirst(6))))
+        case _ where text.hasPrefix("claim."): self = .claim(try ClaimPath(inRule: String(text.dropFirst(6))))
         case _ where text.hasPrefix("header."): self = .header(try HeaderName.token(String(text.dropFirst(7))))
         default:
             throw RuleMistake("\(quoted(text)) is no part of a limit's key: accepted are subject, client.ip, api_key, rule, claim.NAME and header.NAME")

@@ -1,3 +1,4 @@
+import JSON
 import Bytes
 
 /// Reads the text of a ``Template``.
@@ -96,7 +97,7 @@ struct TemplateReader {
         let group = name.prefix { $0 != "." }
         let rest = String(name.dropFirst(group.count + 1))
         switch group {
-        case "claim" where !rest.isEmpty: return .claim(try ClaimPath(rest))
+        case "claim" where !rest.isEmpty: return .claim(try ClaimPath(inRule: rest))
         case "header" where !rest.isEmpty: return .header(try HeaderName.token(rest))
         case "path" where !rest.isEmpty: return .segment(try segment(rest))
         case "denial":

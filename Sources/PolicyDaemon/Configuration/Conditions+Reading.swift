@@ -42,12 +42,19 @@ extension ClaimCondition {
         }
         // An empty list has been reported.
         guard test != .any_of || !any.isEmpty, test != .all_of || !all.isEmpty, test != .scopes || !scopes.isEmpty else { return nil }
+        let wanted = (value.map { [$0] } ?? []) + any + all
+        let values = wanted.compactMap { scalar in
+            let value = JSONValue(scalar)
+            if value == nil { options.report(test.rawValue, "has the number \(scalar.text), which JSON doesn't have", accepted: "quotes around a text") }
+            return value
+        }
+        guard values.count == wanted.count, let path = options.claimPath("claim", claim) else { return nil }
         return options.attempt { () throws(RuleMistake) in
             var read: Test
             switch test {
-            case .equals: read = .equals(value?.json ?? .null)
-            case .any_of: read = .anyOf(any.map(\.json))
-            case .all_of: read = .allOf(all.map(\.json))
+            case .equals: read = .equals(values.first ?? .null)
+            case .any_of: read = .anyOf(values)
+            case .all_of: read = .allOf(values)
             case .scopes:
                 var names: [Scope] = []
                 for scope in scopes { names.append(try Scope(scope)) }
@@ -55,19 +62,7 @@ extension ClaimCondition {
             case .exists: read = exists == false ? .not(.exists) : .exists
             }
             if isNegated { read = .not(read) }
-            return try ClaimCondition(ClaimPath(claim), read, reason: ConditionReason(reason))
-        }
-    }
-}
-
-extension TypedScalar {
-    fileprivate var json: JSONValue {
-        switch self {
-        case .text(let text): .string(text)
-        case .truth(let value): .bool(value)
-        case .number(let text):
-            // The grammar of a plain number in YAML's core schema is wider than JSON's: what is no JSON is a text.
-            (try? JSONValue.parse(Array(text.utf8).span)) ?? .string(text)
+            return try ClaimCondition(path, read, reason: ConditionReason(reason))
         }
     }
 }

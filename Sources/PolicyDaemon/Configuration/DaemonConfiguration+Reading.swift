@@ -44,13 +44,15 @@ extension DaemonConfiguration {
             if let issuer = IssuerSettings.read(entry, readFile: readFile) { issuers.append(issuer) }
         }
         // Where something is wrong the rest is read all the same, so that its mistakes are found too; nothing comes of it.
+        let subjectClaims = root.claimPaths("subject_claims") ?? Identity.subjectClaims
         let rules = PolicyRules.read(
-            root, issuers: IssuerNames(usable: issuers.map(\.name), all: issuers.map(\.name) + entries.map(\.key)),
+            root, subjectClaims: subjectClaims, issuers: IssuerNames(usable: issuers.map(\.name), all: issuers.map(\.name) + entries.map(\.key)),
             hasAPIKeys: apiKeyFile != nil)
         rules?.reportUnfit(root)
         var configuration = DaemonConfiguration(
             socketPath: socketPath, issuers: issuers, rules: rules ?? PolicyRules.nothing)
         configuration.apiKeyFile = apiKeyFile
+        configuration.subjectClaims = subjectClaims
         configuration.readDeciding(root)
         configuration.readServing(root)
         try settings.finish()
@@ -60,7 +62,6 @@ extension DaemonConfiguration {
 
     private mutating func readDeciding(_ root: Section) {
         rateLimits = RateLimitRules.read(root)
-        root.readList("subject_claims", .line, into: &subjectClaims)
         root.read("credential_cache_capacity", .integer(1...10_000_000), into: &credentialCacheCapacity)
 
         let redis = root.section("redis")
@@ -100,8 +101,8 @@ extension DaemonConfiguration {
         }
         if address.tls != nil {
             address.tls = settings
-        } else if settings != RedisTLS() {
             if (settings.certificateFile == nil) == (settings.keyFile == nil) { _ = redis.attempt("tls") { try settings.check() } }
+        } else if settings != RedisTLS() {
             redis.report("tls", "stands beside a url without TLS", accepted: "a rediss:// url, or rediss-sentinel:// or rediss-cluster://")
         }
         self.redis = address

@@ -27,7 +27,7 @@ public struct DaemonConfiguration: Sendable {
     /// The file with the API keys. Nil: there are none.
     public var apiKeyFile: String?
     /// The claims that may name a token's subject: the first that is there does.
-    public var subjectClaims = ["userId", "sub"]
+    public var subjectClaims = Identity.subjectClaims
     /// Verified credentials remembered by each worker.
     public var credentialCacheCapacity = 65_536
     /// What requests are judged by.

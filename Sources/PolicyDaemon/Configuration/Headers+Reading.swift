@@ -11,10 +11,8 @@ extension ClaimHeader {
         let entries = section.entries("identity_headers", accepted: "a map of header names to claims") ?? []
         return entries.compactMap { entry in
             guard let options = entry.section else {
-                return entry.value(.line).flatMap { claim in
-                    section.attempt("identity_headers") { () throws(RuleMistake) in
-                        try ClaimHeader(HeaderName(entry.key), claims: [ClaimPath(claim)])
-                    }
+                return entry.value(.line).flatMap { section.claimPath("identity_headers", $0) }.flatMap { path in
+                    section.attempt("identity_headers") { () throws(RuleMistake) in try ClaimHeader(HeaderName(entry.key), claims: [path]) }
                 }
             }
             return read(entry.key, options)
@@ -22,23 +20,20 @@ extension ClaimHeader {
     }
 
     private static func read(_ name: String, _ options: Section) -> ClaimHeader? {
-        var claims: [String] = []
-        options.readList("claims", .line, into: &claims)
+        let claims = options.claimPaths("claims")
         var separator = ","
         options.read("separator", .text, into: &separator)
         var standard: String?
         options.read("default", .text, into: &standard)
         var isRequired = false
         options.read("required", .boolean, into: &isRequired)
-        guard !claims.isEmpty else {
+        guard let claims else {
             if !options.has("claims") { options.report("has no claims", accepted: "claims, a list of which the first that is there counts") }
             return nil
         }
         return options.attempt { () throws(RuleMistake) in
-            var paths: [ClaimPath] = []
-            for claim in claims { paths.append(try ClaimPath(claim)) }
-            return try ClaimHeader(
-                HeaderName(name), claims: paths, separator: separator, default: standard, isRequired: isRequired)
+            try ClaimHeader(
+                HeaderName(name), claims: claims, separator: separator, default: standard, isRequired: isRequired)
         }
     }
 }

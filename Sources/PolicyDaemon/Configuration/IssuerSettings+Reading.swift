@@ -13,7 +13,7 @@ extension IssuerSettings {
         section.readList("audiences", .line, mayBeNull: true, into: &requirements.audiences)
         section.read("leeway_seconds", .integer(0...3600), into: &requirements.leewaySeconds)
         section.read("maximum_age_seconds", .integer(1...315_360_000), into: &requirements.maximumAgeSeconds)
-        section.readList("required_claims", .line, mayBeNull: true, into: &requirements.requiredClaims)
+        requirements.requiredClaims = section.claimPaths("required_claims", mayBeNull: true) ?? []
         section.read("requires_expiry", .boolean, into: &requirements.requiresExpiry)
         var types: [String] = []
         section.readList("types", .line, mayBeNull: true, into: &types)

@@ -1,3 +1,4 @@
+import JSON
 import Policy
 import Settings
 
@@ -55,7 +56,7 @@ struct LimitSettings {
             section.report("plan_claim", "stands without plans", accepted: "plans beside it: a map of what the claim may say to unlimited, denied, or count and the like")
             return nil
         }
-        return section.attempt("plan_claim") { () throws(RuleMistake) in try ClaimPath(claim) }.map { ($0, plans) }
+        return section.claimPath("plan_claim", claim).map { ($0, plans) }
     }
 
     /// What is let through by name: `unlimited`, `denied`, or another count.
@@ -70,7 +71,6 @@ struct LimitSettings {
         }
         return allowances
     }
-
 
     /// The limit of a rule.
     func limit(of rule: String) throws(RuleMistake) -> Limit {

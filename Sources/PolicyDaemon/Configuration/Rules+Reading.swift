@@ -4,8 +4,7 @@ import Settings
 
 extension PolicyRules {
     /// Reads everything that requests are judged by. Nil where it is wrong, which is then reported.
-    ///
-    static func read(_ root: Section, issuers: IssuerNames, hasAPIKeys: Bool) -> PolicyRules? {
+    static func read(_ root: Section, subjectClaims: [ClaimPath], issuers: IssuerNames, hasAPIKeys: Bool) -> PolicyRules? {
         var (count, windowSeconds) = (100, 60)
         let limit = root.section("limit")
         limit.read("count", .integer(Quota.acceptedCounts), overriddenBy: "RATE_LIMIT", into: &count)
@@ -22,7 +21,7 @@ extension PolicyRules {
 
         let credentials = CredentialRules.read(root, hasAPIKeys: hasAPIKeys)
         let failures = failureLimit(root)
-        let identityHeaders = ClaimHeader.readAll(root) ?? ClaimHeader.identity
+        let identityHeaders = ClaimHeader.readAll(root) ?? (try? ClaimHeader.identity(subject: subjectClaims)) ?? ClaimHeader.identity
         let denials = DenialSettings.read(root)
         var checksRevocation = false
         root.section("revocation").read("enabled", .boolean, into: &checksRevocation)

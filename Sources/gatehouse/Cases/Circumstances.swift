@@ -107,11 +107,7 @@ extension JSONValue {
     init?(_ tree: Tree) {
         switch tree {
         case .null: self = .null
-        case .value(.text(let text)): self = .string(text)
-        case .value(.truth(let truth)): self = .bool(truth)
-        case .value(.number(let digits)):
-            guard let number = try? JSONValue.parse(Array(digits.utf8).span), number.number != nil else { return nil }
-            self = number
+        case .value(let scalar): self.init(scalar)
         case .list(let elements):
             let values = elements.compactMap(JSONValue.init)
             guard values.count == elements.count else { return nil }

@@ -9,33 +9,6 @@ private func holds(_ test: ClaimCondition.Test, _ claim: String, in text: String
     try ClaimCondition(ClaimPath(claim), test).holds(for: claims(text))
 }
 
-@Suite struct `A claim's path` {
-    @Test(arguments: [
-        ("sub", "1"), ("realm_access.roles", "2"), (#""realm_access.roles""#, "3"), (#""https://example.com/roles""#, "4"),
-        (#""https://example.com/app".admin"#, "5"), (#"realm_access."a\"b\\c""#, "6"), (#""""#, "7"), ("Sub", nil), ("sub.x", nil),
-        ("realm_access.role", nil), ("realm_access.roles.x", nil),
-    ])
-    func `leads to one value`(path: String, expected: String?) throws {
-        let claims = try claims(
-            #"{"sub":1,"realm_access":{"roles":2,"a\"b\\c":6},"realm_access.roles":3,"https://example.com/roles":4,"https://example.com/app":{"admin":5},"":7}"#)
-        #expect(try ClaimPath(path).value(in: claims)?.number?.text == expected)
-    }
-
-    @Test(arguments: [
-        ("", "has an empty name: accepted are names with dots between them, as in realm_access.roles"),
-        ("a.", "has an empty name: accepted are names with dots between them, as in realm_access.roles"),
-        (".a", "has an empty name: accepted are names with dots between them, as in realm_access.roles"),
-        ("a..b", "has an empty name: accepted are names with dots between them, as in realm_access.roles"),
-        ("https://example.com/roles", #"has a character that only double quotes allow: names of other than letters, digits, _ and - are written "https://example.com/roles""#),
-        ("/x", #"has a character that only double quotes allow: names of other than letters, digits, _ and - are written "https://example.com/roles""#),
-        (#""a"b"#, #"has a character that only double quotes allow: names of other than letters, digits, _ and - are written "https://example.com/roles""#),
-        (#""a"#, "has a quote that isn't closed"), (#""a\n""#, #"has a backslash in quotes before something else than " or \"#),
-    ])
-    func `that is none is refused`(path: String, message: String) {
-        #expect(mistake { try ClaimPath(path) } == "the claim \(path.debugDescription) \(message)")
-    }
-}
-
 @Suite struct `A condition` {
     @Test(arguments: [
         ("1", "1", true), ("1", "1.0", true), ("1", "10e-1", true), ("100", "1E2", true), ("0", "-0.00e7", true), ("1.50", "15e-1", true),

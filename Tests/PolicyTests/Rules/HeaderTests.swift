@@ -72,6 +72,12 @@ import Testing
         #expect(mistake { try ClaimHeader(name, claims: [path], separator: "") } != nil)
     }
 
+    @Test func `of an API key is its subject, whatever claims name that of a token`() throws {
+        let header = try #require(ClaimHeader.identity(subject: [ClaimPath("uid")]).first)
+        #expect(try evaluate(header, #"{"uid":"a","sub":"b"}"#) == "=a")
+        #expect(try evaluate(header, #"{"sub":"b"}"#) == "=b")
+    }
+
     private func identity(_ text: String) throws -> String {
         try ClaimHeader.identity.map { "\($0.name)\(try evaluate($0, text))" }.joined(separator: " ")
     }
