@@ -13,10 +13,12 @@ public final class Decision {
     public let changes: RequestChanges
     /// The answer to the client; nil where the request is allowed.
     public let denial: Denial?
+    /// How the client is told of its limits: as the rules say that it was judged by.
+    public let limitFields: LimitFields
 
     init(
         _ reason: Reason, text: [UInt8]? = nil, rule: Rule? = nil, known: KnownIdentity? = nil, standings: [Standing] = [],
-        changes: RequestChanges = RequestChanges(), denial: Denial? = nil
+        changes: RequestChanges = RequestChanges(), denial: Denial? = nil, limitFields: LimitFields
     ) {
         self.reason = reason
         ownReasonText = text
@@ -25,6 +27,7 @@ public final class Decision {
         self.standings = standings
         self.changes = changes
         self.denial = denial
+        self.limitFields = limitFields
     }
 
     /// The text of the reason: a failed condition has its own.
@@ -82,17 +85,6 @@ extension Decision {
 
     /// That of ``closest``.
     public var closestStatus: LimitStatus? { closestIndex.flatMap { standings[$0].status } }
-}
-
-extension LimitStatus {
-    /// Whether this one has to be waited for longer, or has less left of its limit.
-    fileprivate func isCloser(than other: LimitStatus) -> Bool {
-        if isAdmitted != other.isAdmitted { return !isAdmitted }
-        if !isAdmitted { return retryAtUnixMilliseconds > other.retryAtUnixMilliseconds }
-        // remaining / limit < other.remaining / other.limit, without a division.
-        let (left, right) = (remaining.multipliedFullWidth(by: other.limit), other.remaining.multipliedFullWidth(by: limit))
-        return (left.high, left.low) < (right.high, right.low)
-    }
 }
 
 /// A header as it is set or, where there is no value, removed.

@@ -266,7 +266,7 @@ public struct Evaluation {
         return decide(
             Decision(
                 reason, rule: exchange(&self.rule, with: nil), known: exchange(&known, with: nil),
-                standings: passed.isEmpty ? standings : passed + standings, changes: changes))
+                standings: passed.isEmpty ? standings : passed + standings, changes: changes, limitFields: rules.limitFields))
     }
 
     /// Denies for another reason than a limit. What was counted before anybody was authenticated stays counted: it is there to
@@ -274,7 +274,9 @@ public struct Evaluation {
     private mutating func deny(_ reason: Reason, text: [UInt8]? = nil, _ request: borrowing RequestView) -> Action {
         let denial = denials.denial(reason, text: text, known?.identity, request)
         return decide(
-            Decision(reason, text: text, rule: rule, known: known, standings: passed, changes: changesToDenial(request), denial: denial))
+            Decision(
+                reason, text: text, rule: rule, known: known, standings: passed, changes: changesToDenial(request), denial: denial,
+                limitFields: rules.limitFields))
     }
 
     /// Denies a request that was counted: no limit is charged for it, but that one whose token is no good any more stays counted
@@ -287,7 +289,9 @@ public struct Evaluation {
         let standings = earlier + judged.standings.map(\.givenBack)
         let denial = denials.denial(reason, judged.exceeded, known?.identity, request)
         return decide(
-            Decision(reason, rule: rule, known: known, standings: standings, changes: changesToDenial(request), denial: denial))
+            Decision(
+                reason, rule: rule, known: known, standings: standings, changes: changesToDenial(request), denial: denial,
+                limitFields: rules.limitFields))
     }
 
     private func changesToDenial(_ request: borrowing RequestView) -> RequestChanges {
@@ -304,9 +308,9 @@ public struct Evaluation {
         return .decided(decision)
     }
 
-    /// Told something that was not asked for: whatever is unexpected denies.
-    private mutating func misused() -> Action { deny(.internalFailure, RequestView.none()) }
-}
     /// Ends it with a denial: what was asked for can't be carried out.
     public mutating func failed(_ request: borrowing RequestView) -> Action { deny(.internalFailure, request) }
 
+    /// Told something that was not asked for: whatever is unexpected denies.
+    private mutating func misused() -> Action { deny(.internalFailure, RequestView.none()) }
+}

@@ -70,7 +70,7 @@ public final class PolicyRules: Sendable {
     public var verdictTooLarge: Decision { denied(.verdictTooLarge) }
 
     private func denied(_ reason: Reason) -> Decision {
-        Decision(reason, denial: Denials.usual.denial(reason, nil, RequestView.none()))
+        Decision(reason, denial: Denials.usual.denial(reason, nil, RequestView.none()), limitFields: limitFields)
     }
 }
 

@@ -142,8 +142,7 @@ final class ClientSession: DialectSession, DecisionReceiver {
     }
 
     private func answer(_ id: UInt32, _ decision: Policy.Decision) {
-        output.append(
-            verdictOn: id, decision, point.decisions.rules, nowUnixMilliseconds: now, maximumFrameBytes: maximumFrameBytes)
+        output.append(verdictOn: id, decision, nowUnixMilliseconds: now, maximumFrameBytes: maximumFrameBytes)
     }
 }
 

@@ -39,16 +39,12 @@ final class PolicyJudge: Judge, DecisionReceiver {
         let rules = point.decisions.rules
         for decision in [decision, rules.verdictTooLarge] {
             scratch.clear()
-            do throws(ProtocolError) {
-                try decision.encode(
-                    id: 0, rules.limitFields, nowUnixMilliseconds: caller.nowUnixMilliseconds, to: scratch,
-                    maximumFrameBytes: ProtocolLimits.frameBytes.upperBound)
-                let scratch = self.scratch
-                let payload = scratch.bytes.extracting(FrameHeader.byteCount..<scratch.count)
-                return caller.receiver.verdict(payload, try VerdictMessage.parse(payload), ticket: caller.ticket)
-            } catch {
-                // A denial of a few hundred bytes fits, and is well-formed.
-            }
+            scratch.append(
+                verdictOn: 0, decision, nowUnixMilliseconds: caller.nowUnixMilliseconds,
+                maximumFrameBytes: ProtocolLimits.frameBytes.upperBound)
+            let payload = scratch.bytes.extracting(FrameHeader.byteCount..<scratch.count)
+            // What our own clients would refuse as malformed is no verdict here either.
+            if let message = try? VerdictMessage.parse(payload) { return caller.receiver.verdict(payload, message, ticket: caller.ticket) }
         }
     }
 }

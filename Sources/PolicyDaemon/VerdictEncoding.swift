@@ -14,15 +14,14 @@ private let limitStanding = Array("ratelimit".utf8)
 extension ByteBuffer {
     /// Appends the VERDICT on the CHECK `id`; where it doesn't fit into what the asker accepts, a denial in its place.
     func append(
-        verdictOn id: UInt32, _ decision: Policy.Decision, _ rules: PolicyRules, nowUnixMilliseconds now: Int64, maximumFrameBytes: Int
+        verdictOn id: UInt32, _ decision: Policy.Decision, nowUnixMilliseconds now: Int64, maximumFrameBytes: Int
     ) {
         do throws(ProtocolError) {
-            try decision.encode(
-                id: id, rules.limitFields, nowUnixMilliseconds: now, to: self, maximumFrameBytes: maximumFrameBytes)
+            try decision.encode(id: id, nowUnixMilliseconds: now, to: self, maximumFrameBytes: maximumFrameBytes)
         } catch {
             // A denial of a few hundred bytes fits into the smallest frame size there is.
-            try? rules.verdictTooLarge.encode(
-                id: id, rules.limitFields, nowUnixMilliseconds: now, to: self, maximumFrameBytes: maximumFrameBytes)
+            try? PolicyRules.nothing.verdictTooLarge.encode(
+                id: id, nowUnixMilliseconds: now, to: self, maximumFrameBytes: maximumFrameBytes)
         }
     }
 }
@@ -30,38 +29,35 @@ extension ByteBuffer {
 extension Policy.Decision {
     /// Appends this decision as the VERDICT on the CHECK `id`.
     ///
-    /// - Parameter fields: how the client is told of its limits.
     /// - Throws: `frameTooLarge`, with the buffer as it was.
-    func encode(
-        id: UInt32, _ fields: LimitFields, nowUnixMilliseconds now: Int64, to output: ByteBuffer, maximumFrameBytes: Int
+    private func encode(
+        id: UInt32, nowUnixMilliseconds now: Int64, to output: ByteBuffer, maximumFrameBytes: Int
     ) throws(ProtocolError) {
         if let denial {
-            try encode(denial, id: id, fields, now, to: output, maximumFrameBytes: maximumFrameBytes)
+            try encode(denial, id: id, now, to: output, maximumFrameBytes: maximumFrameBytes)
         } else {
-            try encodeAllow(id: id, fields, now, to: output, maximumFrameBytes: maximumFrameBytes)
+            try encodeAllow(id: id, now, to: output, maximumFrameBytes: maximumFrameBytes)
         }
     }
 
-    private func encodeAllow(
-        id: UInt32, _ fields: LimitFields, _ now: Int64, to output: ByteBuffer, maximumFrameBytes: Int
-    ) throws(ProtocolError) {
+    private func encodeAllow(id: UInt32, _ now: Int64, to output: ByteBuffer, maximumFrameBytes: Int) throws(ProtocolError) {
         let prepared = prepared
-        if let prepared, reason == .allowed, let template = try prepared.template(known?.identity, fields) {
+        if let prepared, reason == .allowed, let template = try prepared.template(known?.identity, limitFields) {
             var verdict = VerdictWriter(template, id: id, to: output, maximumFrameBytes: maximumFrameBytes)
-            verdict.set(changes)
-            verdict.set(self, fields, now, besides: prepared.toldLimits.count)
+            verdict.setChanges(changes)
+            verdict.setLimitStandings(self, now, besides: prepared.toldLimits.count)
             return try verdict.finish()
         }
         let text = reasonText
         var verdict = VerdictWriter(allow: id, reason: text.span, to: output, maximumFrameBytes: maximumFrameBytes)
-        if let prepared { verdict.set(prepared, known?.identity) }
-        verdict.set(changes)
-        verdict.set(self, fields, now)
+        if let prepared { verdict.setIdentity(prepared, known?.identity) }
+        verdict.setChanges(changes)
+        verdict.setLimitStandings(self, now)
         try verdict.finish()
     }
 
     private func encode(
-        _ denial: Denial, id: UInt32, _ fields: LimitFields, _ now: Int64, to output: ByteBuffer, maximumFrameBytes: Int
+        _ denial: Denial, id: UInt32, _ now: Int64, to output: ByteBuffer, maximumFrameBytes: Int
     ) throws(ProtocolError) {
         let (text, type, body) = (reasonText, denial.contentType, denial.body)
         var verdict = VerdictWriter(
@@ -72,7 +68,7 @@ extension Policy.Decision {
         if let value = denial.challenge { verdict.setResponseHeader(challenge.span, value.span) }
         if let seconds = denial.retryAfterSeconds { verdict.setResponseHeader(retryAfter.span, decimal: seconds) }
         for change in denial.headers { verdict.changeResponse(change) }
-        verdict.set(self, fields, now)
+        verdict.setLimitStandings(self, now)
         verdict.body(body.span)
         try verdict.finish()
     }
@@ -98,8 +94,8 @@ extension PreparedRule {
         if let template = written.template { return template }
         let reason = Reason.allowed.bytes
         let template = try VerdictTemplate(allowFor: reason.span) { verdict in
-            verdict.set(self, identity)
-            verdict.set(toldLimits, fields)
+            verdict.setIdentity(self, identity)
+            verdict.setLimitPolicies(toldLimits, fields)
         }
         self.written = WrittenAllow(template)
         return template
@@ -107,7 +103,7 @@ extension PreparedRule {
 }
 
 extension VerdictWriter {
-    fileprivate mutating func set(_ prepared: PreparedRule, _ identity: Identity?) {
+    fileprivate mutating func setIdentity(_ prepared: PreparedRule, _ identity: Identity?) {
         if let subject = identity?.subject { self.subject(subject.span) }
         for change in prepared.requestHeaders { changeRequest(change) }
         for change in prepared.responseHeaders { changeResponse(change) }
@@ -129,39 +125,40 @@ extension VerdictWriter {
         }
     }
 
-    fileprivate mutating func set(_ changes: RequestChanges) {
+    fileprivate mutating func setChanges(_ changes: RequestChanges) {
         if let query = changes.query { self.query(query.span) }
         for change in changes.requestHeaders { changeRequest(change) }
         for change in changes.responseHeaders { changeResponse(change) }
     }
 
     /// Tells of the limits what is the same for every request: all of it but what is left.
-    fileprivate mutating func set(_ limits: [Allowance], _ fields: LimitFields) {
+    fileprivate mutating func setLimitPolicies(_ limits: [Allowance], _ fields: LimitFields) {
         if fields.areUsual, limits.count == 1, case .quota(let quota) = limits[0].kind {
             setResponseHeader(limit.span, decimal: quota.burst)
         }
         if fields.areStandard, !limits.isEmpty {
-            set(limitPolicy, limits.map(\.policyItem))
+            setList(limitPolicy, limits.map(\.policyItem))
         }
     }
 
     /// Tells how the request stands to its limits.
     ///
-    /// - Parameter toldCount: how many limits have been told of already by ``set(_:_:)``.
-    fileprivate mutating func set(_ decision: Policy.Decision, _ fields: LimitFields, _ now: Int64, besides toldCount: Int = 0) {
+    /// - Parameter toldCount: how many limits have been told of already by ``setLimitPolicies(_:_:)``.
+    fileprivate mutating func setLimitStandings(_ decision: Policy.Decision, _ now: Int64, besides toldCount: Int = 0) {
         guard let status = decision.closestStatus else { return }
+        let fields = decision.limitFields
         if fields.areUsual {
             if toldCount != 1 { setResponseHeader(limit.span, decimal: status.limit) }
             setResponseHeader(limitRemaining.span, decimal: status.remaining)
             setResponseHeader(limitReset.span, decimal: Int(status.resetUnixSeconds))
         }
         guard fields.areStandard else { return }
-        if toldCount == 0 { set(limitPolicy, decision.standings.filter(\.isTold).map(\.hit.allowance.policyItem)) }
+        if toldCount == 0 { setList(limitPolicy, decision.standings.filter(\.isTold).map(\.hit.allowance.policyItem)) }
         setStandings(decision.standings, now)
     }
 
     /// Items of a list, with a comma between them (RFC 9651 §3.1).
-    private mutating func set(_ name: [UInt8], _ items: [[UInt8]]) {
+    private mutating func setList(_ name: [UInt8], _ items: [[UInt8]]) {
         let byteCount = items.reduce(2 * (items.count - 1)) { $0 + $1.count }
         setResponseHeader(name.span, byteCount: byteCount) { buffer in
             for (index, item) in items.enumerated() {

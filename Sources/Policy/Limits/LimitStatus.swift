@@ -36,3 +36,14 @@ public struct LimitStatus: Sendable, Hashable {
             retryAfterSeconds: retryAt.map { Int(($0 - now + 999) / 1000) } ?? 0, retryAtUnixMilliseconds: retryAt ?? 0)
     }
 }
+
+extension LimitStatus {
+    /// Which of two a client is told of: whether this one has to be waited for longer, or has less left of its limit.
+    package func isCloser(than other: LimitStatus) -> Bool {
+        if isAdmitted != other.isAdmitted { return !isAdmitted }
+        if !isAdmitted { return retryAtUnixMilliseconds > other.retryAtUnixMilliseconds }
+        // remaining / limit < other.remaining / other.limit, without a division.
+        let (left, right) = (remaining.multipliedFullWidth(by: other.limit), other.remaining.multipliedFullWidth(by: limit))
+        return (left.high, left.low) < (right.high, right.low)
+    }
+}

@@ -84,7 +84,7 @@ public struct Rehearsal {
 
     private func encode(_ decision: Policy.Decision, _ now: Int64) -> [UInt8] {
         let frame = ByteBuffer(capacity: 1024)
-        frame.append(verdictOn: 1, decision, rules, nowUnixMilliseconds: now, maximumFrameBytes: ProtocolLimits.defaultFrameBytes)
+        frame.append(verdictOn: 1, decision, nowUnixMilliseconds: now, maximumFrameBytes: ProtocolLimits.defaultFrameBytes)
         frame.consume(FrameHeader.byteCount)
         return frame.bytes.array
     }
