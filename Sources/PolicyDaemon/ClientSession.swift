@@ -124,7 +124,8 @@ final class ClientSession: DialectSession, DecisionReceiver {
         do throws(ProtocolError) {
             try parts.read(checkIn: payload)
         } catch {
-            return answer(id, decisions.denyMalformed())
+            decisions.noteMalformed()
+            return answer(id, decisions.rules.checkMalformed)
         }
         let request = RequestView(parts, in: payload)
         if let decision = decisions.judge(request, nowUnixMilliseconds: now, receiver: self, ticket: UInt64(id)) {

@@ -46,7 +46,7 @@ struct DaemonMetrics: Sendable {
                     prefix + "decisions_total", "Requests judged, by what came of it.",
                     LabelSet("reason", reasons.map { String(decoding: $0, as: UTF8.self) })),
                 try metrics.counter(
-                    prefix + "limit_hits_total", "Requests counted by a limit, by what it said.",
+                    prefix + "limit_hits_total", "Requests counted by a limit of a rule, by what it said; the rate limit service's are not among them.",
                     LabelSet("limit", limits).crossed(with: "result", HitResult.allCases.map(\.text))),
                 try metrics.latencies(prefix + "decision_seconds", "How long a decision took, waiting for the store included."),
                 try metrics.counter(

@@ -42,11 +42,8 @@ final class DecisionPoint: CountReceiver {
         return carryOut(action, judgement, request)
     }
 
-    /// The denial of a request whose description could not be read.
-    func denyMalformed() -> Decision {
-        observer.note(unjudged: rules.checkMalformed)
-        return rules.checkMalformed
-    }
+    /// Counts a request that is denied without a judgement, since its description could not be read.
+    func noteMalformed() { observer.note(unjudged: rules.checkMalformed) }
 
     /// Returns nil where the judgement had to be suspended.
     private func carryOut(

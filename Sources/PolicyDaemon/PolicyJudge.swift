@@ -17,6 +17,8 @@ final class PolicyJudge: Judge, DecisionReceiver {
 
     init(_ point: GreetedDecisionPoint) { self.point = point }
 
+    func noteRefused() { point.decisions.noteMalformed() }
+
     var ownedHeaders: [String] { point.decisions.rules.ownedHeaders }
     var wantedHeaders: [String] { point.decisions.rules.wantedHeaders }
 
@@ -36,8 +38,8 @@ final class PolicyJudge: Judge, DecisionReceiver {
     }
 
     private func deliver(_ decision: Policy.Decision, to caller: Waiting) {
-        let rules = point.decisions.rules
-        for decision in [decision, rules.verdictTooLarge] {
+        let scratch = self.scratch
+        for decision in [decision, PolicyRules.nothing.internalFailure] {
             scratch.clear()
             scratch.append(
                 verdictOn: 0, decision, nowUnixMilliseconds: caller.nowUnixMilliseconds,
@@ -46,5 +48,6 @@ final class PolicyJudge: Judge, DecisionReceiver {
             // What our own clients would refuse as malformed is no verdict here either.
             if let message = try? VerdictMessage.parse(payload) { return caller.receiver.verdict(payload, message, ticket: caller.ticket) }
         }
+        preconditionFailure("a denial that cannot be read")
     }
 }

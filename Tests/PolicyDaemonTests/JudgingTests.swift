@@ -239,6 +239,30 @@ private func member(_ user: String, of tenant: String = "t") throws -> String { 
         #expect(try conversation.reasons() == ["1 allowed", "2 limit-exceeded"])
         #expect(former.waitingCount == 0)
     }
+
+    @Test func `tells of its limits as the configuration says that it began under`() throws {
+        let conversation = try Conversation("limit: { count: 5 }\nlimit_headers: { ratelimit: false }")
+        for id in 1...2 as ClosedRange<UInt32> { _ = try conversation.verdict(id, bearer("a")) }
+        conversation.counter.answersAtOnce = false
+        try conversation.check(3, bearer("a"))
+        _ = try conversation.answers()
+        try conversation.adopt("limit: { count: 5 }\nlimit_headers: { x_ratelimit: false }")
+        conversation.counter.answer()
+        guard case .verdict(3, let verdict)? = try conversation.answers().first else { return #expect(Bool(false)) }
+        #expect(verdict.response.map { $0.prefix { $0 != ":" } } == ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"])
+    }
+
+    @Test func `is one of so many, and one more is denied before it is counted`() throws {
+        let conversation = try Conversation("limit: { count: 5 }", maximumWaiting: 1)
+        conversation.counter.answersAtOnce = false
+        for id in 1...2 as ClosedRange<UInt32> { try conversation.check(id, bearer("a")) }
+        #expect(try conversation.reasons() == ["2 internal-failure"])
+        #expect(conversation.counter.counts == ["ratelimit:a:": 1])
+        conversation.counter.answer()
+        #expect(try conversation.reasons() == ["1 allowed"])
+        try conversation.check(3, bearer("a"))
+        #expect(try conversation.reasons() == [])
+    }
 }
 
 @Suite struct `What an upstream is not to see` {
@@ -272,6 +296,16 @@ private func member(_ user: String, of tenant: String = "t") throws -> String { 
         #expect(verdict.reason == "allowed-preflight")
         #expect(verdict.request == ["-x-user-id", "-x-user-email", "-x-user-role", "-x-tenant", "-x-debug", "-authorization"])
         #expect(try conversation.verdict(2, method: "OPTIONS", target: "/a").reason == "token-missing", "without an Origin")
+    }
+}
+
+@Suite struct `The subject that an operator chooses` {
+    @Test func `is what it is counted for, and what the upstream is told`() throws {
+        let conversation = try Conversation("subject_claims: [sub]")
+        let verdict = try conversation.verdict(1, bearer("by-user-id", claims: [("sub", "by-sub")]))
+        #expect(verdict.subject == "by-sub")
+        #expect(verdict.request.first == "x-user-id: by-sub")
+        #expect(conversation.counter.asked == ["ratelimit:by-sub:"])
     }
 }
 
@@ -314,6 +348,20 @@ private func member(_ user: String, of tenant: String = "t") throws -> String { 
             conversation.registry.lines("gatehouse_policyd_credential_lookups_total") == [
                 #"gatehouse_policyd_credential_lookups_total{result="hit"} 2"#, #"gatehouse_policyd_credential_lookups_total{result="miss"} 3"#,
             ])
+    }
+
+    @Test func `is each request that another dialect refuses, and not that none came`() throws {
+        let conversation = try Conversation(limit: 5)
+        for isSent in [true, false] {
+            let judge = PolicyJudge(GreetedDecisionPoint(conversation.point))
+            let session = HTTPSession(judge, maximumInFlight: 1, output: ByteBuffer(capacity: 512))
+            let input = ByteBuffer(capacity: 512)
+            if isSent { input.append("GET /envoy/a//b HTTP/1.1\r\nHost: a\r\n\r\n") }
+            session.receive(input, nowUnixMilliseconds: now)
+            if !isSent { session.end(late: .greeting(milliseconds: 1)) }
+            #expect(session.output.bytes.text.hasPrefix(isSent ? "HTTP/1.1 400 " : "HTTP/1.1 408 "))
+        }
+        #expect(conversation.registry.lines("gatehouse_policyd_decisions_total") == [#"gatehouse_policyd_decisions_total{reason="check-malformed"} 1"#])
     }
 
     @Test func `goes on over a reload`() throws {

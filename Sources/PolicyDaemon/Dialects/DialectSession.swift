@@ -10,6 +10,9 @@ protocol Judge: AnyObject {
     func judge(
         _ request: RequestParts, _ bytes: Span<UInt8>, nowUnixMilliseconds: Int64, receiver: any VerdictReceiver, ticket: UInt64)
 
+    /// Told of each request that is denied without being judged, since it can't be read in only one way.
+    func noteRefused()
+
     /// Headers that a verdict may set on the request to the upstream, in lower case: an allowing answer names each of them, empty
     /// where it has no value.
     var ownedHeaders: [String] { get }

@@ -15,6 +15,7 @@ extension GRPCSession: VerdictReceiver {
         do throws(MessageRefusal) {
             try read(bytes)
         } catch {
+            judge.noteRefused()
             return refused.deny(error) { payload, message in verdict(payload, message, ticket: ticket) }
         }
         let buffer = draft.buffer

@@ -109,7 +109,7 @@ final class HTTPSession: DialectSession, VerdictReceiver {
             try endpoint.read(head, bytes, into: draft)
             if endpoint == .envoy { try refuseFoldable(bytes) }
         } catch {
-            return refused.deny(error) { payload, message in verdict(payload, message, ticket: ticket) }
+            return deny(error, ticket)
         }
         let buffer = draft.buffer
         judge.judge(draft.parts, buffer.bytes, nowUnixMilliseconds: now, receiver: self, ticket: ticket)
@@ -155,12 +155,18 @@ final class HTTPSession: DialectSession, VerdictReceiver {
     private var lastTicket: UInt64 { firstTicket + UInt64(exchanges.count - 1) }
 
     /// Answers a request that can't be read, behind those before it, and reads no further.
-    private func refuse(_ refusal: MessageRefusal) {
+    ///
+    /// - Parameter isRequest: false where none has come.
+    private func refuse(_ refusal: MessageRefusal, isRequest: Bool = true) {
         ending = "\(refusal.status): \(refusal.message)"
         isClosing = true
         isGreeted = true
         exchanges.append(Exchange(endpoint: .forward, isHead: false, closes: true))
-        let ticket = lastTicket
+        deny(refusal, lastTicket, isRequest: isRequest)
+    }
+
+    private func deny(_ refusal: MessageRefusal, _ ticket: UInt64, isRequest: Bool = true) {
+        if isRequest { judge.noteRefused() }
         refused.deny(refusal) { payload, message in verdict(payload, message, ticket: ticket) }
     }
 
@@ -173,7 +179,7 @@ final class HTTPSession: DialectSession, VerdictReceiver {
     func end(late input: LateInput) {
         guard !isOver, !isClosing else { return }
         switch input {
-        case .greeting(let milliseconds): refuse(MessageRefusal(408, "No request came within \(milliseconds) ms."))
+        case .greeting(let milliseconds): refuse(MessageRefusal(408, "No request came within \(milliseconds) ms."), isRequest: false)
         case .message(let milliseconds): refuse(MessageRefusal(408, "The request was not complete within \(milliseconds) ms."))
         }
     }

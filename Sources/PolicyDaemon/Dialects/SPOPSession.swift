@@ -88,6 +88,7 @@ final class SPOPSession: DialectSession, VerdictReceiver {
         do {
             try check.read(bytes, into: draft)
         } catch let refusal as MessageRefusal {
+            judge.noteRefused()
             return refused.deny(refusal) { payload, message in verdict(payload, message, ticket: ticket) }
         } catch let error as SPOPError {
             throw error

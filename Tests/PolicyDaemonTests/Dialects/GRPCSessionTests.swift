@@ -109,6 +109,7 @@ private final class Client {
             #expect(client.check(path).contains("Bad Request"), "\(path)")
         }
         #expect(client.judge.judged.isEmpty)
+        #expect(client.judge.refusedCount == 10)
     }
 
     @Test func `denies what the answer has no words for`() {

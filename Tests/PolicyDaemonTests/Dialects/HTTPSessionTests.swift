@@ -66,6 +66,7 @@ func forward(_ target: String = "/api?x=1", for addresses: String = "192.0.2.7",
         let client = HTTPConversation()
         client.send("GET /envoy/a HTTP/1.1\r\nHost: a\r\nX-Original-Address: ::1\r\n\(name): admin\r\n\r\n")
         #expect(client.judge.questions.isEmpty)
+        #expect(client.judge.refusedCount == 1)
         #expect(client.answer().hasPrefix("HTTP/1.1 400 "))
     }
 

@@ -222,6 +222,7 @@ func notify(_ arguments: [Argument] = arguments(), ids: SPOPFrameIDs = SPOPFrame
         #expect(answer.values["response.content_type"] == "application/json")
         #expect(answer.values["body"]?.hasPrefix(#"{"error":"Bad Request","message":""#) == true)
         #expect(haproxy.judge.questions.isEmpty && !haproxy.session.isOver)
+        #expect(haproxy.judge.refusedCount == 1)
     }
 
     @Test(arguments: [

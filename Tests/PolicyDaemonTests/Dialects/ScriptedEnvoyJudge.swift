@@ -18,6 +18,7 @@ final class ScriptedEnvoyJudge: Judge, RateLimitJudge {
     }
 
     private(set) var judged: [Judged] = []
+    private(set) var refusedCount = 0
     /// Keep requests for the tests to look at.
     var keepsRequests = true
     /// Called where a verdict was put off.
@@ -54,6 +55,8 @@ final class ScriptedEnvoyJudge: Judge, RateLimitJudge {
                 query: request.query.map { bytes.extracting($0).text },
                 headers: request.headers.map { [bytes.extracting($0.name).text, bytes.extracting($0.value).text] }))
     }
+
+    func noteRefused() { refusedCount += 1 }
 
     /// Delivers what was put off.
     func settle() {

@@ -27,6 +27,7 @@ final class ScriptedJudge: Judge {
     /// Writes the verdict on the next questions.
     var verdict: () -> [UInt8] = { allow() }
     private(set) var questions: [Question] = []
+    private(set) var refusedCount = 0
     private var waiting: [Waiting] = []
 
     func judge(
@@ -49,6 +50,8 @@ final class ScriptedJudge: Judge {
             waiting.append(Waiting(receiver: receiver, ticket: ticket, payload: payload))
         }
     }
+
+    func noteRefused() { refusedCount += 1 }
 
     /// Answers the `index`th of the questions that wait.
     func answer(_ index: Int = 0) {
