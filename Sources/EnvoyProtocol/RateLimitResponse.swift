@@ -9,14 +9,19 @@ public struct LimitFinding: Sendable {
     public let windowSeconds: Int
     public let remaining: Int
     public let resetUnixSeconds: Int64
+    /// After how many seconds a request could succeed, where this one is over the limit.
+    public let retryAfterSeconds: Int
 
-    public init(name: String, isOver: Bool, limit: Int, windowSeconds: Int, remaining: Int, resetUnixSeconds: Int64) {
+    public init(
+        name: String, isOver: Bool, limit: Int, windowSeconds: Int, remaining: Int, resetUnixSeconds: Int64, retryAfterSeconds: Int
+    ) {
         self.name = name
         self.isOver = isOver
         self.limit = limit
         self.windowSeconds = windowSeconds
         self.remaining = remaining
         self.resetUnixSeconds = resetUnixSeconds
+        self.retryAfterSeconds = retryAfterSeconds
     }
 }
 
@@ -24,10 +29,15 @@ public struct LimitFinding: Sendable {
 public struct RateLimitResponse {
     /// One for each descriptor, in their order; nil for one that no limit applies to.
     public let findings: [LimitFinding?]
+    /// The one that the client is told of in headers: the limit that is closest to exhaustion.
+    public let closest: LimitFinding?
 
-    public init(_ findings: [LimitFinding?]) { self.findings = findings }
+    public init(_ findings: [LimitFinding?], closest: LimitFinding?) {
+        self.findings = findings
+        self.closest = closest
+    }
 
-    /// Writes the message, with the `x-ratelimit-` headers of the limit that leaves the client least.
+    /// Writes the message, with the `x-ratelimit-` headers of the closest limit.
     public func write(to output: ByteBuffer, nowUnixSeconds: Int64) {
         let isOver = findings.contains { $0?.isOver == true }
         output.append(field: 1, varint: Self.code(isOver: isOver))
@@ -37,13 +47,11 @@ public struct RateLimitResponse {
                 if let finding { Self.write(finding, to: status, nowUnixSeconds) }
             }
         }
-        guard let tightest = findings.compactMap({ $0 }).min(by: { ($0.isOver ? 0 : 1, $0.remaining) < ($1.isOver ? 0 : 1, $1.remaining) }) else {
-            return
-        }
-        Self.header("x-ratelimit-limit", Int64(tightest.limit), to: output)
-        Self.header("x-ratelimit-remaining", Int64(tightest.remaining), to: output)
-        Self.header("x-ratelimit-reset", tightest.resetUnixSeconds, to: output)
-        if tightest.isOver { Self.header("retry-after", max(tightest.resetUnixSeconds - nowUnixSeconds, 1), to: output) }
+        guard let closest else { return }
+        Self.header("x-ratelimit-limit", Int64(closest.limit), to: output)
+        Self.header("x-ratelimit-remaining", Int64(closest.remaining), to: output)
+        Self.header("x-ratelimit-reset", closest.resetUnixSeconds, to: output)
+        if closest.isOver { Self.header("retry-after", Int64(max(closest.retryAfterSeconds, 1)), to: output) }
     }
 
     private static func code(isOver: Bool) -> UInt64 { isOver ? 2 : 1 }

@@ -10,7 +10,7 @@ final class DecisionPoint: CountReceiver {
     private let counters: any HitCounter
     private let observer: any DecisionObserver
     private let anonymous = KnownIdentity(.anonymous)
-    private let suspended = SuspendedJudgements()
+    private let suspended: SuspendedJudgements
 
     /// - Parameter maximumWaiting: how many judgements may wait for the store. One more is denied.
     init(
@@ -61,14 +61,14 @@ final class DecisionPoint: CountReceiver {
                 let known = authenticator.recall(bytes, credential.kind, nowUnixMilliseconds: now)
                 observer.noteLookup(isHit: known != nil)
                 let outcome = known.map(AuthenticationOutcome.verified)
+                    ?? authenticator.authenticate(bytes, credential.kind, nowUnixMilliseconds: now)
+                action = judgement.evaluation.authenticated(outcome, request)
+            case .count(let counting):
                 // Asked before anything is counted, which would be counted for nothing.
                 guard suspended.hasRoom else {
                     action = judgement.evaluation.failed(request)
                     continue
                 }
-                    ?? authenticator.authenticate(bytes, credential.kind, nowUnixMilliseconds: now)
-                action = judgement.evaluation.authenticated(outcome, request)
-            case .count(let counting):
                 count(counting, &judgement)
                 guard judgement.awaited == 0 else {
                     let keepsRequest = judgement.evaluation.needsRequestAgain || observer.needsRequest
@@ -110,21 +110,14 @@ final class DecisionPoint: CountReceiver {
         case .counted(let state, let receipt):
             let status = hit.quota.judge(state, cost: hit.cost, nowUnixMilliseconds: receipt.unixMilliseconds)
             if !status.isAdmitted, hit.cost > 0 {
-                // Where other limits may refuse the request as well, what this one has counted may be about to be given back.
-                let longest = isAlone ? Int64.max : receipt.unixMilliseconds + Self.doubtfulMilliseconds
                 let key = hit.key
-                counters.giveBack(
-                    key: key.span, quota: hit.quota, cost: hit.cost, receipt,
-                    overUntilUnixMilliseconds: min(status.retryAtUnixMilliseconds, longest))
+                counters.giveBack(refused: key.span, quota: hit.quota, cost: hit.cost, receipt, status, isAlone: isAlone)
             }
             return .counted(status, receipt)
         case .knownOver(let until): return .knownOver(untilUnixMilliseconds: until)
         case .unavailable(let mode): return .uncounted(isAllowed: mode == .allow)
         }
     }
-
-    /// For how long a key is taken to be over its limit that others may give hits of back.
-    private static let doubtfulMilliseconds: Int64 = 1_000
 
     private func settle(_ decision: Decision) {
         for standing in decision.standings {

@@ -73,6 +73,7 @@ final class RateLimitService: RateLimitJudge, CountReceiver {
         let rule: RateLimitRules.Rule
         let key: [UInt8]
         let cost: Int
+        var isAnswered = false
         var status: LimitStatus?
         var receipt: HitReceipt?
     }
@@ -81,13 +82,14 @@ final class RateLimitService: RateLimitJudge, CountReceiver {
         let receiver: any RateLimitReceiver
         let ticket: UInt64
         let descriptorCount: Int
+        let nowUnixMilliseconds: Int64
         var hits: [Hit] = []
         var awaited = 0
         var isUnavailable = false
     }
 
-    /// Longer keys are counted by their digest, so that no client fills the store with them.
-    private static let maximumKeyBytes = 1024
+    /// Of a ticket: which of a request's hits it is, of which there are up to `RateLimitRequest.maximumCount`.
+    private static let indexBits: UInt64 = 8
 
     private let rules: RateLimitRules
     private let counters: any HitCounter
@@ -103,14 +105,15 @@ final class RateLimitService: RateLimitJudge, CountReceiver {
         _ request: RateLimitRequest, _ bytes: Span<UInt8>, nowUnixMilliseconds now: Int64, receiver: any RateLimitReceiver, ticket: UInt64
     ) {
         let domain = bytes.extracting(request.domain)
-        var asked = Request(receiver: receiver, ticket: ticket, descriptorCount: request.descriptors.count)
+        var asked = Request(receiver: receiver, ticket: ticket, descriptorCount: request.descriptors.count, nowUnixMilliseconds: now)
         nextID &+= 1
         let id = nextID
         for (place, descriptor) in request.descriptors.enumerated() {
             guard let rule = rules.rule(for: descriptor, in: domain, bytes) else { continue }
             var key = rule.key(of: descriptor, in: domain, bytes)
-            // Not refused as unavailable: a client would choose that by a long header, and Envoy may let such a request pass.
-            if key.count > Self.maximumKeyBytes { key = SHA256Digest(of: key.span).hexadecimal }
+            // By a digest, so that no client fills the store. Not refused as unavailable: a client would choose that by a long header,
+            // and Envoy may let such a request pass.
+            if key.count > RuleLimits.limitKeyBytes { key = SHA256Digest(of: key.span).hexadecimal }
             let hit = Hit(place: place, rule: rule, key: key, cost: Int(min(descriptor.hits, UInt64(Int32.max))))
             asked.hits.append(hit)
         }
@@ -118,9 +121,9 @@ final class RateLimitService: RateLimitJudge, CountReceiver {
             let hit = asked.hits[index]
             let outcome = counters.hit(
                 key: hit.key.span, quota: hit.rule.quota, cost: hit.cost, nowUnixMilliseconds: now, receiver: self,
-                ticket: id << 8 | UInt64(index))
+                ticket: id << Self.indexBits | UInt64(index))
             switch outcome {
-            case .done(let result): note(result, at: index, in: &asked, now)
+            case .done(let result): note(result, at: index, in: &asked)
             case .pending: asked.awaited += 1
             }
         }
@@ -128,9 +131,9 @@ final class RateLimitService: RateLimitJudge, CountReceiver {
     }
 
     func counted(ticket: UInt64, _ result: CountResult) {
-        let (id, index) = (ticket >> 8, Int(ticket & 0xFF))
-        guard var asked = waiting[id], index < asked.hits.count, asked.hits[index].status == nil else { return }
-        note(result, at: index, in: &asked, nil)
+        let (id, index) = (ticket >> Self.indexBits, Int(ticket & (1 << Self.indexBits - 1)))
+        guard var asked = waiting[id], index < asked.hits.count, !asked.hits[index].isAnswered else { return }
+        note(result, at: index, in: &asked)
         asked.awaited -= 1
         waiting[id] = asked.awaited == 0 ? nil : asked
         if asked.awaited == 0 { answer(asked) }
@@ -139,8 +142,9 @@ final class RateLimitService: RateLimitJudge, CountReceiver {
     /// Nothing is looked up here.
     func lookedUp(ticket: UInt64, _ result: RevocationResult) {}
 
-    private func note(_ result: CountResult, at index: Int, in asked: inout Request, _ now: Int64?) {
+    private func note(_ result: CountResult, at index: Int, in asked: inout Request) {
         let hit = asked.hits[index]
+        asked.hits[index].isAnswered = true
         switch result {
         case .counted(let state, let receipt):
             let status = hit.rule.quota.judge(state, cost: hit.cost, nowUnixMilliseconds: receipt.unixMilliseconds)
@@ -149,12 +153,11 @@ final class RateLimitService: RateLimitJudge, CountReceiver {
                 asked.hits[index].receipt = receipt
             } else if hit.cost > 0 {
                 counters.giveBack(
-                    key: hit.key.span, quota: hit.rule.quota, cost: hit.cost, receipt,
-                    overUntilUnixMilliseconds: asked.hits.count == 1 ? status.retryAtUnixMilliseconds : nil)
+                    refused: hit.key.span, quota: hit.rule.quota, cost: hit.cost, receipt, status, isAlone: asked.hits.count == 1)
             }
         case .knownOver(let until):
             asked.hits[index].status = hit.rule.quota.refusal(
-                untilUnixMilliseconds: until, nowUnixMilliseconds: now ?? until - 1)
+                untilUnixMilliseconds: until, nowUnixMilliseconds: asked.nowUnixMilliseconds)
         case .unavailable(.allow): break
         case .unavailable: if !hit.rule.isShadow { asked.isUnavailable = true }
         }
@@ -170,13 +173,15 @@ final class RateLimitService: RateLimitJudge, CountReceiver {
         }
         guard !asked.isUnavailable else { return asked.receiver.limited(.unavailable, ticket: asked.ticket) }
         var findings = [LimitFinding?](repeating: nil, count: asked.descriptorCount)
+        var closest: (place: Int, status: LimitStatus)?
         for hit in asked.hits where !hit.rule.isShadow {
             guard let status = hit.status else { continue }
+            if closest.map({ status.isCloser(than: $0.status) }) ?? true { closest = (hit.place, status) }
             findings[hit.place] = LimitFinding(
                 name: hit.rule.name, isOver: !status.isAdmitted, limit: status.limit,
                 windowSeconds: hit.rule.quota.window.lengthSeconds, remaining: status.remaining,
-                resetUnixSeconds: status.resetUnixSeconds)
+                resetUnixSeconds: status.resetUnixSeconds, retryAfterSeconds: status.retryAfterSeconds)
         }
-        asked.receiver.limited(.judged(findings), ticket: asked.ticket)
+        asked.receiver.limited(.judged(findings, closest: closest.flatMap { findings[$0.place] }), ticket: asked.ticket)
     }
 }

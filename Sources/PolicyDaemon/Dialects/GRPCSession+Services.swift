@@ -70,9 +70,9 @@ extension GRPCSession: RateLimitReceiver {
     func limited(_ outcome: RateLimitOutcome, ticket: UInt64) {
         guard let call = resume(ticket) else { return }
         switch outcome {
-        case .judged(let findings):
+        case .judged(let findings, let closest):
             response.clear()
-            RateLimitResponse(findings).write(to: response, nowUnixSeconds: nowUnixMilliseconds / 1000)
+            RateLimitResponse(findings, closest: closest).write(to: response, nowUnixSeconds: nowUnixMilliseconds / 1000)
             respond(call)
         case .unavailable: respond(call, GRPCStatus(.unavailable, "the limits can not be checked at the moment"))
         }

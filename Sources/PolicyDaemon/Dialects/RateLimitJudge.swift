@@ -12,8 +12,8 @@ protocol RateLimitJudge: AnyObject {
 }
 
 enum RateLimitOutcome: Sendable {
-    /// One for each descriptor, in their order; nil for one that no limit applies to.
-    case judged([LimitFinding?])
+    /// One for each descriptor, in their order; nil for one that no limit applies to. And of them the one that is closest to exhaustion.
+    case judged([LimitFinding?], closest: LimitFinding?)
     /// The counts can't be had: the asking proxy does what it does where it has no answer.
     case unavailable
 }

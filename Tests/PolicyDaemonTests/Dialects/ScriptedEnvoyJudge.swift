@@ -124,8 +124,9 @@ final class ScriptedEnvoyJudge: Judge, RateLimitJudge {
             findings.append(
                 LimitFinding(
                     name: "ten", isOver: left < 0, limit: 10, windowSeconds: 60, remaining: max(left, 0),
-                    resetUnixSeconds: nowUnixMilliseconds / 1000 + 20))
+                    resetUnixSeconds: nowUnixMilliseconds / 1000 + 20, retryAfterSeconds: left < 0 ? 20 : 0))
         }
-        receiver.limited(.judged(findings), ticket: ticket)
+        let closest = findings.compactMap(\.self).min { $0.remaining < $1.remaining }
+        receiver.limited(.judged(findings, closest: closest), ticket: ticket)
     }
 }
