@@ -30,7 +30,7 @@ extension Policy.Decision {
     /// Appends this decision as the VERDICT on the CHECK `id`.
     ///
     /// - Throws: `frameTooLarge`, with the buffer as it was.
-    private func encode(
+    fileprivate func encode(
         id: UInt32, nowUnixMilliseconds now: Int64, to output: ByteBuffer, maximumFrameBytes: Int
     ) throws(ProtocolError) {
         if let denial {

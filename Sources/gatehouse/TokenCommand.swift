@@ -3,6 +3,7 @@ import EventLoop
 import Foundation
 import JSON
 import JSONWebToken
+import PolicyDaemon
 
 struct TokenCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -359,7 +359,9 @@ private func member(_ user: String, of tenant: String = "t") throws -> String { 
             if isSent { input.append("GET /envoy/a//b HTTP/1.1\r\nHost: a\r\n\r\n") }
             session.receive(input, nowUnixMilliseconds: now)
             if !isSent { session.end(late: .greeting(milliseconds: 1)) }
-            #expect(session.output.bytes.text.hasPrefix(isSent ? "HTTP/1.1 400 " : "HTTP/1.1 408 "))
+            let output = session.output
+            let answer = output.bytes.text
+            #expect(answer.hasPrefix(isSent ? "HTTP/1.1 400 " : "HTTP/1.1 408 "))
         }
         #expect(conversation.registry.lines("gatehouse_policyd_decisions_total") == [#"gatehouse_policyd_decisions_total{reason="check-malformed"} 1"#])
     }

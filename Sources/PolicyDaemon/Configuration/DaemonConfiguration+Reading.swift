@@ -5,6 +5,7 @@ import Logging
 import Policy
 import PolicyProtocol
 import Settings
+import TLS
 
 extension DaemonConfiguration {
     /// Reads the daemon's configuration file and its environment, which overrides the file.
@@ -101,7 +102,7 @@ extension DaemonConfiguration {
         }
         if address.tls != nil {
             address.tls = settings
-            if (settings.certificateFile == nil) == (settings.keyFile == nil) { _ = redis.attempt("tls") { try settings.check() } }
+            if (settings.certificateFile == nil) == (settings.keyFile == nil) { _ = redis.attempt("tls") { () throws(TLSFailure) in try settings.check() } }
         } else if settings != RedisTLS() {
             redis.report("tls", "stands beside a url without TLS", accepted: "a rediss:// url, or rediss-sentinel:// or rediss-cluster://")
         }

@@ -1,5 +1,6 @@
 import Counters
 import EventLoop
+import JSON
 import JSONWebToken
 import KeySources
 import Logging

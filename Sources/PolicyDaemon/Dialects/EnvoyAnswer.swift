@@ -92,7 +92,7 @@ struct EnvoyAnswer {
         writer.metadata([("reason", Reason.internalFailure.bytes)])
     }
 
-    private static func code(for status: UInt16) -> StatusCode {
+    private static func code(for status: UInt16) -> EnvoyProtocol.StatusCode {
         switch status {
         case 401: .unauthenticated
         case 429: .resourceExhausted
