@@ -22,7 +22,8 @@ public enum FieldKind: UInt8, Sendable {
     /// because it folds `_` or `.` into `-` (`content_length`): never passed on.
     case hopByHop
     case expect
-    /// `X-Forwarded-For`, `-Proto`, `-Host`, which the proxy writes anew, and `Forwarded` (RFC 7239), which says the same.
+    /// What a proxy says of the request before it: `X-Forwarded-…`, of which the proxy writes anew what it knows, `Forwarded` (RFC 7239),
+    /// and the names under which some backends look for a client's address or another target than the request's own.
     case forwarded
     case via
     case date
@@ -44,6 +45,7 @@ public enum FieldKind: UInt8, Sendable {
     }
 
     private static func classify(_ name: Span<UInt8>) -> FieldKind {
+        if name.count > 12, name.extracting(0..<12).equalsIgnoringCase("x-forwarded-") { return .forwarded }
         switch name.count {
         case 2: if name.equalsIgnoringCase("te") { return .hopByHop }
         case 3: if name.equalsIgnoringCase("via") { return .via }
@@ -54,24 +56,24 @@ public enum FieldKind: UInt8, Sendable {
             if name.equalsIgnoringCase("expect") { return .expect }
             if name.equalsIgnoringCase("cookie") { return .headOnly }
         case 7: if name.equalsIgnoringCase("upgrade") { return .hopByHop }
-        case 9: if name.equalsIgnoringCase("forwarded") { return .forwarded }
+        case 9: if name.equalsIgnoringCase("forwarded") || name.equalsIgnoringCase("x-real-ip") { return .forwarded }
         case 10:
             if name.equalsIgnoringCase("connection") { return .connection }
             if name.equalsIgnoringCase("keep-alive") { return .hopByHop }
             if name.equalsIgnoringCase("set-cookie") { return .headOnly }
+        case 11: if name.equalsIgnoringCase("x-client-ip") { return .forwarded }
         case 12: if name.equalsIgnoringCase("content-type") { return .headOnly }
         case 13:
+            if name.equalsIgnoringCase("x-rewrite-url") { return .forwarded }
             if name.equalsIgnoringCase("authorization") || name.equalsIgnoringCase("content-range") { return .headOnly }
         case 14:
             if name.equalsIgnoringCase("content-length") { return .contentLength }
             if name.equalsIgnoringCase("http2-settings") { return .hopByHop }
-        case 15: if name.equalsIgnoringCase("x-forwarded-for") { return .forwarded }
+            if name.equalsIgnoringCase("true-client-ip") || name.equalsIgnoringCase("x-original-url") { return .forwarded }
         case 16:
-            if name.equalsIgnoringCase("x-forwarded-host") { return .forwarded }
             if name.equalsIgnoringCase("content-encoding") { return .headOnly }
             if name.equalsIgnoringCase("proxy-connection") { return .hopByHop }
         case 17:
-            if name.equalsIgnoringCase("x-forwarded-proto") { return .forwarded }
             if name.equalsIgnoringCase("transfer-encoding") { return .transferEncoding }
         case 18: if name.equalsIgnoringCase("proxy-authenticate") { return .hopByHop }
         case 19: if name.equalsIgnoringCase("proxy-authorization") { return .hopByHop }

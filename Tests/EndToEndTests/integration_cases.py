@@ -22,7 +22,7 @@ def new_user() -> str:
 
 
 def expect_same(own, theirs, *besides):
-    assert theirs.status == own.status, theirs
+    assert theirs.status == own.status, (theirs.status, theirs.headers, theirs.body)
     assert theirs.body == own.body
     for name in TOLD:
         if name not in besides:

@@ -83,8 +83,9 @@ def test_Connection_cannot_name_away_what_the_gateway_sets(gateway, upstream, na
 
 
 @pytest.mark.parametrize("name", [b"Content_Length", b"content.length", b"Transfer_Encoding", b"TRANSFER.ENCODING",
-    b"X_Forwarded_For", b"x.forwarded.host", b"Proxy_Connection"])
-def test_a_field_that_a_backend_may_take_for_a_framing_or_forwarding_one_goes_no_further(gateway, upstream, name):
+    b"X_Forwarded_For", b"x.forwarded.host", b"Proxy_Connection", b"X-Forwarded-Port", b"X-Forwarded-Client-Cert", b"X-Real-IP", b"x_real_ip",
+    b"X-Client-IP", b"True-Client-IP", b"X-Original-URL", b"X-Rewrite-URL"])
+def test_a_field_by_which_a_backend_may_be_told_of_another_client_or_request_goes_no_further(gateway, upstream, name):
     received = seen(gateway, upstream, name + b": chunked")
     assert name.decode() not in dict(received.headers)
 
