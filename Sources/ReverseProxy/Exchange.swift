@@ -51,8 +51,14 @@ final class Exchange {
         return after
     }
 
-    /// Answers a request that is not even read.
-    func refuse(atOnce refusal: MessageRefusal, _ client: ClientConnection) async -> AfterExchange {
+    /// Answers a request that came as none, of which nothing can be read.
+    func refuse(unread refusal: MessageRefusal, _ client: ClientConnection) async -> AfterExchange {
+        begin()
+        return await refuse(atOnce: refusal, client)
+    }
+
+    /// Answers a request that is not read on.
+    private func refuse(atOnce refusal: MessageRefusal, _ client: ClientConnection) async -> AfterExchange {
         if !record.hasHead { correlate(client) }
         let after = await refuse(refusal, client)
         finish(client)

@@ -282,6 +282,24 @@ def test_a_malformed_request_is_refused_and_no_other_is_touched(gateway, client,
     assert [request.target for request in upstream.requests] == ["/api/projects/held"]
 
 
+def test_a_refused_request_has_nothing_of_the_one_before_it(upstream):
+    with Gateway({"/api/projects": upstream.url}, env={"LOG_FORMAT": "json"}) as gateway, HTTP2Client(gateway.port) as client:
+        for kind in ("allowed", "denied", "gRPC", "HEAD"):
+            before = client.ask("HEAD" if kind == "HEAD" else "POST", "/api/projects/of-another", token=None if kind == "denied" else TOKEN,
+                                headers=[("content-type", "application/grpc")] if kind == "gRPC" else [])
+            assert before.status == (401 if kind == "denied" else 200)
+            refused = client.ask(pseudo=pseudo(scheme="ftp", path=f"/api/projects/{kind}"))
+            assert refused.status == 400 and json.loads(refused.body)["message"], kind
+            assert not [name for name, _ in refused.headers if name.startswith(("x-ratelimit", "www-", "grpc-"))], (kind, refused)
+        lines = []
+
+        def are_logged():
+            lines[:] = [line for line in map(json.loads, gateway.proxy.stdout) if line.get("reason") == "request-malformed"]
+            return len(lines) == 4
+        until(are_logged, what="four lines of requests that were none")
+        assert {(line["user"], line["path"], line["route"], line["host"]) for line in lines} == {("unauthenticated", "", None, None)}
+
+
 @pytest.mark.parametrize("data, end", [(b"six   ", True), (b"four", True)])
 def test_content_of_another_length_than_announced_ends_the_stream(client, upstream, data, end):
     upstream.play(lambda connection: connection.read_request())

@@ -96,7 +96,7 @@ final class HTTP2Connection {
         let worker = streamClient.worker
         let exchange = worker.takeExchange()
         if let refusal = stream.refusal {
-            _ = await exchange.refuse(atOnce: refusal, streamClient)
+            _ = await exchange.refuse(unread: refusal, streamClient)
         } else {
             _ = await exchange.run(for: streamClient)
         }
