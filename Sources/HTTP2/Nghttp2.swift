@@ -81,11 +81,12 @@ func withFields(_ list: FieldList, _ body: (UnsafeBufferPointer<nghttp2_nv>) -> 
     }
 }
 
-/// Where nghttp2 gets a stream's content from.
-func makeProvider(for stream: ServerStream) -> nghttp2_data_provider {
-    unsafe nghttp2_data_provider(source: nghttp2_data_source(ptr: Unmanaged.passUnretained(stream).toOpaque())) { _, _, room, count, flags, source, data in
-        let stream = unsafe Unmanaged<ServerStream>.fromOpaque(source!.pointee.ptr).takeUnretainedValue()
-        return unsafe provide(stream, into: UnsafeMutableRawBufferPointer(start: room, count: count), flags!, owner(data))
+/// Where nghttp2 gets the content of answers from. It goes on asking for that of streams that the session has let go of, so it knows none by address.
+func makeProvider() -> nghttp2_data_provider {
+    unsafe nghttp2_data_provider(source: nghttp2_data_source(ptr: nil)) { _, id, room, count, flags, _, data in
+        let session = unsafe owner(data)
+        guard let stream = session.streams[id] else { return Int(NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue) }
+        return unsafe provide(stream, into: UnsafeMutableRawBufferPointer(start: room, count: count), flags!, session)
     }
 }
 

@@ -20,7 +20,7 @@ import CNghttp2
     let limits: SessionLimits
     var budget: FrameBudget
     var handler: (any StreamHandler)?
-    /// Those that are open: the library knows them by address only.
+    /// Those that are open, but for what ``closeStreams(for:)`` has closed: the library knows nothing of that.
     var streams: [Int32: ServerStream] = [:]
     var continuationCount = 0
     /// The stream whose header section is being read.
@@ -154,7 +154,7 @@ import CNghttp2
             if isEnd {
                 unsafe nghttp2_submit_response(session, stream.id, fields.baseAddress, fields.count, nil)
             } else {
-                var provider = unsafe makeProvider(for: stream)
+                var provider = unsafe makeProvider()
                 unsafe nghttp2_submit_response(session, stream.id, fields.baseAddress, fields.count, &provider)
             }
         }

@@ -144,6 +144,32 @@ import Testing
         #expect(peer.session.streamCount == 0)
     }
 
+    @Test func `sends nothing more of streams that were closed because it is over`() throws {
+        var limits = SessionLimits()
+        limits.outputBytes = 20_000
+        let peer = Peer(limits)
+        peer.receive(Peer.preface + peer.frame(4, 0, 0, [0, 4, 0x7F, 0xFF, 0xFF, 0xFF]) + peer.frame(8, 0, 0, [0x40, 0, 0, 0]))
+        _ = peer.frames()
+        peer.answers = false
+        for id in [1, 3, 5] { peer.receive(peer.headers(id)) }
+        for id: Int32 in [1, 3, 5] {
+            let stream = try #require(peer.streams[id])
+            stream.answer(FieldList([(":status", "200")]))
+            stream.send([UInt8](repeating: 7, count: 100_000).span)
+            stream.end()
+        }
+        // A flood, while most of the answers wait for room in the output.
+        peer.receive(peer.frame(1, 0, 7, peer.block([(":method", "GET")])))
+        for _ in 0...8 { peer.receive(peer.frame(9, 0, 7, [])) }
+        #expect(peer.session.isOver)
+        peer.session.closeStreams(for: peer)
+        #expect(peer.closings.count == 4)
+        _ = peer.frames()
+        peer.session.flush(for: peer)
+        let rest = peer.frames()
+        #expect(rest.allSatisfy { $0.type == 3 || $0.type == 7 }, "\(rest.map(\.type))")
+    }
+
     @Test func `lets go of streams that are open when it is dropped, though what is kept of them holds them`() throws {
         final class Kept {
             let stream: ServerStream
