@@ -172,8 +172,8 @@ import CNghttp2
 
     func consume(_ byteCount: Int, on stream: ServerStream) { unsafe nghttp2_session_consume(session, stream.id, byteCount) }
 
-    /// Content that no stream is there for.
-    func consume(_ byteCount: Int) { unsafe nghttp2_session_consume_connection(session, byteCount) }
+    /// Lets the client send as many bytes again on other streams: of content whose own stream takes no more of it.
+    public func consume(_ byteCount: Int) { unsafe nghttp2_session_consume_connection(session, byteCount) }
 
     func takeBuffer() -> ByteBuffer { spareBuffers.popLast() ?? ByteBuffer(capacity: 512) }
 

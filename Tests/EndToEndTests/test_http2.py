@@ -579,6 +579,32 @@ def test_an_answer_that_nobody_takes_is_given_up(small_gateway, upstream):
         assert client.goaway.error_code == 8
 
 
+@pytest.mark.parametrize("end", ["refused", "reset"])
+def test_uploads_that_nobody_takes_keep_no_other_from_coming(client, upstream, end):
+    """Of each, the gateway holds up to 64 KiB when it ends: together more than the connection's window."""
+    go = threading.Event()
+
+    def script(connection):
+        while True:
+            connection.read_head()
+            if end == "reset" and not go.is_set():
+                return go.wait(30)
+            connection.read_body(connection.requests[-1])
+            connection.send(respond(200, b"whole"))
+    upstream.play(script)
+    for _ in range(40):
+        stream = client.request("POST", headers=[("content-length", "100000")], token=None if end == "refused" else TOKEN, end=False)
+        client.send(stream, b"x" * 60_000)
+        if end == "refused":
+            assert client.answer(stream).status == 401
+        else:
+            client.reset(stream)
+    go.set()
+    upload = client.request("POST", token=TOKEN, end=False)
+    client.send(upload, b"x" * 500_000, end=True)
+    assert client.answer(upload).body == b"whole"
+
+
 # The drain
 
 def test_what_is_in_flight_at_a_drain_is_finished(upstream):

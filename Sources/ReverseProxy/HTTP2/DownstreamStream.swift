@@ -29,6 +29,8 @@ final class DownstreamStream: ByteStream {
     private var isChunked = false
     private var isContentOver = false
     private var isEndTaken = false
+    /// Whether the exchange is: nobody takes content any more.
+    private var isDone = false
     private var trailers = FieldList()
     private var response: ResponseText
 
@@ -56,6 +58,7 @@ final class DownstreamStream: ByteStream {
     // MARK: What the connection brings
 
     func receive(content bytes: Span<UInt8>) {
+        guard !isDone else { return connection.dropContent(bytes.count) }
         loop.buffers.furnish(content)
         content.append(bytes)
         waiter?.wake()
@@ -118,7 +121,8 @@ final class DownstreamStream: ByteStream {
         if isChunked { buffer.append(chunk: bytes) } else { buffer.append(bytes) }
         content.consume(byteCount)
         loop.buffers.strip(content)
-        stream?.consume(byteCount)
+        guard let stream else { return connection.dropContent(byteCount) }
+        stream.consume(byteCount)
         connection.flushAtEndOfTurn()
     }
 
@@ -166,6 +170,8 @@ final class DownstreamStream: ByteStream {
 
     /// Gives what it borrowed back: the exchange is done.
     func end() {
+        isDone = true
+        if !content.isEmpty { connection.dropContent(content.count) }
         text.clear()
         content.clear()
         loop.buffers.strip(text)

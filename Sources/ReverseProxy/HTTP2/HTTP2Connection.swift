@@ -139,6 +139,12 @@ final class HTTP2Connection {
         session.closeStreams(for: self)
     }
 
+    /// Content that its stream has no use for any more: its room belongs to the other streams of the connection (RFC 9113 §6.9).
+    func dropContent(_ byteCount: Int) {
+        session.consume(byteCount)
+        flushAtEndOfTurn()
+    }
+
     /// Has what the exchanges have written sent at the end of this turn.
     func flushAtEndOfTurn() {
         guard !willFlush else { return }
