@@ -131,7 +131,7 @@ extension Exchange {
     ) async -> AfterExchange {
         if record.isGRPC { return await answerGRPC(status, client, fields: fields) }
         let body = upstreamOutput
-        let discarded = mustClose ? nil : discardableContent
+        let discarded = mustClose ? nil : discardableContent(of: client)
         let output = self.output
         output.clear()
         worker.loop.buffers.furnish(output)
@@ -166,8 +166,9 @@ extension Exchange {
 
     /// How many bytes of the request's content stand between this answer and the next request; nil where the connection is
     /// better closed than read on.
-    private var discardableContent: Int? {
-        guard record.hasHead, head.keepsAlive, !worker.isDraining else { return nil }
+    private func discardableContent(of client: ClientConnection) -> Int? {
+        // A stream of HTTP/2 ends with its answer: there is no connection to keep.
+        guard !client.isHTTP2, record.hasHead, head.keepsAlive, !worker.isDraining else { return nil }
         switch head.framing {
         case .none: return 0
         // A client that waits for 100 (Continue) may send the content or not (RFC 9110 §10.1.1): where the next request begins is anyone's guess.

@@ -344,6 +344,13 @@ def test_the_preface_is_one_only_at_the_beginning_and_where_it_is_enabled(gatewa
         assert client.read_response().status == 505
 
 
+def test_a_refused_request_is_not_waited_for(client):
+    """Its content, though short enough to be read off over HTTP/1.1 (so that the connection can be kept)."""
+    stream = client.request("POST", headers=[("content-length", "60000")], end=False)
+    client.until(lambda: client.answers[stream].reset is not None)
+    assert (client.answers[stream].status, client.answers[stream].ended, client.answers[stream].reset) == (401, True, 0)
+
+
 # Failures
 
 def test_a_response_that_breaks_off_is_no_whole_one(client, upstream):
