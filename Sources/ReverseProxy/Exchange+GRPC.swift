@@ -4,10 +4,12 @@ import JSON
 
 /// The proxy's own answers, as gRPC clients take them: HTTP status 200, and what is the matter in fields (a "Trailers-Only" answer).
 extension Exchange {
-    /// Whether the request whose head stands in `input` is a call of gRPC.
+    /// Whether the request whose head stands in `input` is a call of gRPC, which is a POST (grpc.io, "gRPC over HTTP2"): the 200 that tells of
+    /// a denial must be none that a cache would keep as the answer to a GET.
     var isGRPCRequest: Bool {
         let input = self.input
         let bytes = input.bytes
+        guard head.methodName.bytes(in: bytes).equals("POST") else { return false }
         for field in head.fields where field.kind == .headOnly && field.name.bytes(in: bytes).equalsIgnoringCase("content-type") {
             return GRPCStatus.isGRPC(field.value.bytes(in: bytes))
         }

@@ -250,6 +250,16 @@ def test_denials_look_as_grpc_has_them_on_the_wire(gateway):
             assert (answer.status, answer.get("grpc-status")) == (401, None)
 
 
+def test_what_is_no_post_is_no_call(gateway):
+    """A cache may keep a 200 to a GET for everybody."""
+    with HTTP2Client(gateway.port) as client:
+        for method in ("GET", "HEAD", "PUT"):
+            answer = client.ask(method, "/test.Echo/Unary", [("content-type", "application/grpc")])
+            assert (answer.status, answer.get("grpc-status")) == (401, None), method
+        health = client.ask("GET", "/health", [("content-type", "application/grpc")])
+        assert (health.status, health.get("content-type")) == (200, "application/json") and health.body
+
+
 # An upstream of HTTP/2 and what else comes
 
 def test_clients_of_http_1_reach_an_upstream_of_http_2(gateway):
