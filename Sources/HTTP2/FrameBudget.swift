@@ -33,7 +33,10 @@ struct FrameBudget {
         return left[kind.rawValue] >= 0
     }
 
-    mutating func earnForRequest() { earn(limits.idleFramesPerRequest) }
+    /// A request that is answered makes up for one that is reset, not for several: each of those costs as much as it did.
+    mutating func earnForRequest() {
+        for kind in Kind.allCases { earn(kind == .reset ? 1 : limits.idleFramesPerRequest, of: kind) }
+    }
 
     /// A client that opens many streams ahead of their answers gives each of them its window. Nothing else is earned by opening: a
     /// stream that is opened and reset is what a flood is made of.

@@ -300,6 +300,21 @@ import Testing
         expectCalm(peer, "RST_STREAM")
     }
 
+    @Test func `requests that are reset ends the connection though others are answered between them`() {
+        let peer = Peer(Self.limits)
+        peer.greet()
+        var id = 1
+        func request(isReset: Bool) {
+            peer.receive(peer.headers(id, isEnd: !isReset) + (isReset ? peer.frame(3, 0, id, [0, 0, 0, 8]) : []))
+            id += 2
+        }
+        for _ in 0..<300 { for isReset in [true, false] { request(isReset: isReset) } }
+        #expect(!peer.session.isOver)
+        _ = peer.frames()
+        for _ in 0...100 { for isReset in [true, true, false] { request(isReset: isReset) } }
+        expectCalm(peer, "RST_STREAM")
+    }
+
     @Test func `requests that have to be reset ends the connection`() {
         let peer = Peer(Self.limits)
         peer.greet()
