@@ -17,6 +17,9 @@ import CNghttp2
     /// answer without content where there is too much of it.
     public internal(set) var unsentByteCount = 0
 
+    /// How much of the answers' content has been written since the last ``resetStalled()``.
+    var writtenByteCount = 0
+
     let limits: SessionLimits
     var budget: FrameBudget
     var handler: (any StreamHandler)?
@@ -33,6 +36,8 @@ import CNghttp2
     private var isDraining = false
     private var hasPinged = false
     private static let maximumSpareBuffers = 32
+    /// What a client takes at least between two calls of ``resetStalled()``, in bytes, where its answers wait for nothing but each other.
+    private static let leastWrittenBytes = 16 * 1024
 
     public init(_ limits: SessionLimits = SessionLimits(), output: ByteBuffer) {
         self.limits = limits
@@ -94,6 +99,19 @@ import CNghttp2
         self.handler = handler
         for id in Array(streams.keys) { streamClosed(id, .cancel) }
         self.handler = nil
+    }
+
+    /// Resets the streams whose answer was given to its end and of which the client has taken nothing since the last call, by
+    /// keeping their window shut or by taking next to nothing of the connection as a whole. ``flush(for:)`` sends the resets.
+    public func resetStalled() {
+        let isSlow = writtenByteCount < Self.leastWrittenBytes
+        writtenByteCount = 0
+        for stream in streams.values where stream.isContentOver {
+            let left = stream.unsent.count
+            let window = unsafe nghttp2_session_get_stream_remote_window_size(session, stream.id)
+            if left == stream.stalledByteCount, isSlow || window <= 0 { stream.reset(.cancel) }
+            stream.stalledByteCount = left
+        }
     }
 
     /// Lets go of storage that is kept for the next streams.

@@ -15,6 +15,8 @@ public final class ServerStream {
     var isAnswered = false
     var isContentOver = false
     var isRequestAbandoned = false
+    /// What waited at the last ``ServerSession/resetStalled()``.
+    var stalledByteCount: Int?
     /// Whether the answer's last frame is written.
     var isEndSent = false
     var answerTrailers: FieldList?

@@ -612,6 +612,26 @@ def test_uploads_that_nobody_takes_keep_no_other_from_coming(client, upstream, e
     assert client.answer(upload).body == b"whole"
 
 
+def test_an_answer_that_nobody_takes_is_given_up_though_another_request_runs(upstream):
+    go = threading.Event()
+
+    def script(connection):
+        connection.read_request()
+        if connection.requests[-1].target.endswith("/held"):
+            go.wait(30)
+        connection.send(respond(200, b"x" * 10_000))
+    upstream.play(script)
+    with Gateway({"/api/projects": upstream.url}, proxy_yaml="timeouts: { body_milliseconds: 300 }\n") as gateway:
+        with HTTP2Client(gateway.port, consumes=False, settings={h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 1000}) as client:
+            held = client.request(path="/api/projects/held", token=TOKEN)
+            stream = client.request(token=TOKEN)
+            client.until(lambda: client.answers[stream].reset == 8)
+            assert client.answers[held].reset is None and client.goaway is None
+            go.set()
+            client.until(lambda: client.answers[held].headers)
+            assert client.answers[held].status == 200
+
+
 # The drain
 
 def test_what_is_in_flight_at_a_drain_is_finished(upstream):

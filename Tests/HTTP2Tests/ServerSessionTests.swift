@@ -170,6 +170,57 @@ import Testing
         #expect(rest.allSatisfy { $0.type == 3 || $0.type == 7 }, "\(rest.map(\.type))")
     }
 
+    @Test func `resets the streams whose whole answer the client does not take, and no other`() throws {
+        let peer = Peer()
+        // Each stream's window is 1,000 bytes.
+        peer.receive(Peer.preface + peer.frame(4, 0, 0, [0, 4, 0, 0, 3, 0xE8]))
+        peer.answers = false
+        for id in [1, 3, 5] { peer.receive(peer.headers(id)) }
+        for id: Int32 in [1, 3, 5] {
+            let stream = try #require(peer.streams[id])
+            stream.answer(FieldList([(":status", "200")]))
+            stream.send([UInt8](repeating: 7, count: 40_000).span)
+            if id != 5 { stream.end() }
+        }
+        func look() -> [Int] {
+            peer.session.flush(for: peer)
+            peer.session.resetStalled()
+            peer.session.flush(for: peer)
+            return peer.frames().filter { $0.type == 3 }.map(\.stream)
+        }
+        #expect(look() == [])
+        peer.receive(peer.frame(8, 0, 1, [0, 0, 0x4E, 0x20]) + peer.frame(6, 0, 0, Array(repeating: 0, count: 8)))
+        #expect(look() == [3])
+        peer.receive(peer.frame(8, 0, 1, [0, 0, 0, 1]))
+        #expect(look() == [])
+        #expect(look() == [1])
+        #expect(peer.closings == [1: .cancel, 3: .cancel])
+        #expect(peer.session.unsentByteCount == 39_000)
+    }
+
+    @Test func `resets no stream that waits for the others' content to be taken`() throws {
+        let peer = Peer()
+        peer.receive(Peer.preface + peer.frame(4, 0, 0, [0, 4, 0, 0xFF, 0xFF, 0xFF]))
+        peer.answers = false
+        for id in [1, 3, 5, 7] { peer.receive(peer.headers(id)) }
+        for id: Int32 in [1, 3, 5, 7] {
+            let stream = try #require(peer.streams[id])
+            stream.answer(FieldList([(":status", "200")]))
+            stream.send([UInt8](repeating: 7, count: 60_000).span)
+            stream.end()
+        }
+        // Of the connection's window, there is enough for one frame of one stream at a time.
+        for _ in 0..<10 {
+            peer.session.flush(for: peer)
+            peer.session.resetStalled()
+            #expect(!peer.frames().contains { $0.type == 3 })
+            peer.receive(peer.frame(8, 0, 0, [0, 0, 0x40, 0]))
+        }
+        for _ in 0..<2 { peer.session.resetStalled() }
+        peer.session.flush(for: peer)
+        #expect(peer.session.streamCount == 0)
+    }
+
     @Test func `lets go of streams that are open when it is dropped, though what is kept of them holds them`() throws {
         final class Kept {
             let stream: ServerStream

@@ -20,7 +20,7 @@ final class HTTP2Connection {
     private enum Phase: Equatable {
         /// The client's preface and SETTINGS.
         case greeting
-        /// Exchanges run; they have deadlines of their own.
+        /// Exchanges run; they have deadlines of their own. The connection's is the time to look for answers that nobody takes.
         case serving
         /// Every exchange is done, and the client has not taken all of their answers.
         case delivering
@@ -39,6 +39,8 @@ final class HTTP2Connection {
     /// How many exchanges run: also those whose stream the client has closed already.
     private var runningCount = 0
     private var phase = Phase.greeting
+    /// When to look next for answers that the client doesn't take.
+    private var nextLookMilliseconds: Int64
     private var sentByteCount = 0
     private var willFlush = false
     private var isLost = false
@@ -65,6 +67,7 @@ final class HTTP2Connection {
         worker.loop.buffers.furnish(output)
         session = ServerSession(limits, output: output)
         client.waiter.setDeadline(afterMilliseconds: worker.configuration.timeouts.head)
+        nextLookMilliseconds = worker.loop.nowMilliseconds &+ worker.configuration.timeouts.body
         if !input.isEmpty { session.receive(input, for: self, nowMilliseconds: worker.loop.nowMilliseconds) }
     }
 
@@ -162,8 +165,9 @@ final class HTTP2Connection {
 
     /// Whether nothing is left to be served, or the client has made it wait too long.
     private var hasEnded: Bool {
+        resetStalled()
         guard runningCount == 0 else {
-            phase = .serving
+            if isOverdue(.serving) { client.waiter.setDeadline(afterMilliseconds: timeout(of: .serving)) }
             return false
         }
         guard !isLost else { return true }
@@ -178,6 +182,16 @@ final class HTTP2Connection {
         }
         flush()
         return true
+    }
+
+    /// Gives up the answers that the client leaves untaken, whatever else it does on the connection: their exchanges are done, and
+    /// no deadline is left that they could miss.
+    private func resetStalled() {
+        let now = worker.loop.nowMilliseconds
+        guard now >= nextLookMilliseconds else { return }
+        nextLookMilliseconds = now &+ worker.configuration.timeouts.body
+        session.resetStalled()
+        flushAtEndOfTurn()
     }
 
     private var currentPhase: Phase {
