@@ -125,6 +125,9 @@ import CNghttp2
         unsafe nghttp2_submit_rst_stream(session, UInt8(NGHTTP2_FLAG_NONE.rawValue), stream.id, code.rawValue)
     }
 
+    /// Lets the server send as many bytes of content again, on other streams: that of these is over.
+    public func consume(_ byteCount: Int) { unsafe nghttp2_session_consume_connection(session, byteCount) }
+
     func consume(_ byteCount: Int, on stream: ClientStream) { unsafe nghttp2_session_consume(session, stream.id, byteCount) }
 
     // MARK: What the callbacks bring
@@ -153,10 +156,7 @@ import CNghttp2
     }
 
     func receive(content: Span<UInt8>, onStream id: Int32) {
-        guard let stream = streams[id] else {
-            unsafe nghttp2_session_consume_connection(session, content.count)
-            return
-        }
+        guard let stream = streams[id] else { return consume(content.count) }
         handler?.received(content, on: stream)
     }
 

@@ -7,6 +7,7 @@ import threading
 from concurrent import futures
 
 import grpc
+import h2.settings
 import pytest
 
 from harness import Gateway, until
@@ -102,6 +103,12 @@ def gateway(server):
         yield running
 
 
+@pytest.fixture(scope="module")
+def single(server):
+    with Gateway({"/test.Echo": f"h2c://127.0.0.1:{server.port}"}, env={"RATE_LIMIT": "1000000"}, workers=1) as running:
+        yield running
+
+
 @pytest.fixture
 def channel(gateway):
     with grpc.insecure_channel(f"127.0.0.1:{gateway.port}", options=OPTIONS) as channel:
@@ -180,6 +187,32 @@ def test_a_client_that_does_not_read_holds_up_the_upstream(gateway, channel, ech
         assert len(next(answers)) == MEGABYTE
         assert until_still(lambda: echo.taken) < 60
         assert sum(len(answer) for answer in answers) == 99 * MEGABYTE
+
+
+def test_who_does_not_read_holds_up_no_other_and_leaves_no_trace(single, server, echo):
+    """Each holds as much as its stream's window; all of one worker share one connection to the upstream."""
+    settings = {h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 0}
+    with grpc.insecure_channel(f"127.0.0.1:{single.port}", options=OPTIONS) as channel:
+        for _ in range(5):
+            echo.taken = 0
+            with HTTP2Client(single.port, settings=settings) as client:
+                headers = [("content-type", "application/grpc"), ("te", "trailers")]
+                streams = [client.request("POST", "/test.Echo/Flood", headers, token=TOKEN, end=False) for _ in range(30)]
+                for stream in streams:
+                    client.send(stream, b"\0\0\0\0\1" + b"9", end=True)
+                client.until(lambda: all(client.answers[stream].headers for stream in streams))
+                until_still(lambda: echo.taken)
+                assert unary(channel, timeout=5)[0] == b"hello"
+                for stream in streams:
+                    client.reset(stream)
+        assert unary(channel, timeout=5)[0] == b"hello"
+
+
+def test_answers_that_end_as_they_come_give_their_window_back(single, server, echo):
+    """Stream and content arrive together, so that the stream is over before its content is taken: 8 MB, more than the connection's window."""
+    with grpc.insecure_channel(f"127.0.0.1:{single.port}", options=OPTIONS) as channel:
+        for _ in range(700):
+            assert len(unary(channel, message=b"m" * 12_000, timeout=5)[0]) == 12_000
 
 
 def test_a_call_that_is_cancelled_ends_upstream(channel, echo):

@@ -38,6 +38,8 @@ final class UpstreamSession {
         waiter = Waiter(loop: loop)
         var sessionLimits = SessionLimits()
         sessionLimits.concurrentStreams = 100
+        // Clients that don't read hold up their own streams, and no other.
+        sessionLimits.connectionWindowBytes = sessionLimits.concurrentStreams * sessionLimits.streamWindowBytes
         sessionLimits.outputBytes = Self.outputBytes
         sessionLimits.headerListBytes = 2 * (limits.headerBytes + 32 * limits.headerCount)
         session = ClientSession(sessionLimits, output: output)
@@ -123,6 +125,13 @@ final class UpstreamSession {
         lastID = request.id
         flushAtEndOfTurn()
         return request
+    }
+
+    /// Gives content back to the connection's window whose stream is over: nghttp2 does not.
+    func consume(_ byteCount: Int) {
+        guard !isLost, byteCount > 0 else { return }
+        session.consume(byteCount)
+        flushAtEndOfTurn()
     }
 
     /// A request has been given up without an answer. Where nothing at all has come since it was sent, the connection may be dead, and

@@ -159,7 +159,8 @@ final class UpstreamStream: ByteStream {
         if isChunked { buffer.append(chunk: bytes) } else { buffer.append(bytes) }
         content.consume(byteCount)
         loop.buffers.strip(content)
-        stream?.consume(byteCount)
+        guard let stream else { return session.consume(byteCount) }
+        stream.consume(byteCount)
         session.flushAtEndOfTurn()
     }
 
@@ -180,6 +181,7 @@ final class UpstreamStream: ByteStream {
         isClosed = true
         waiter = nil
         text.clear()
+        session.consume(content.count)
         content.clear()
         loop.buffers.strip(text)
         loop.buffers.strip(content)
