@@ -20,6 +20,17 @@ extension Upstream {
         timeouts.read(options.section("timeouts"))
         options.read("resolve_milliseconds", .integer(10...waits.upperBound), into: &resolveMilliseconds)
         options.read("proxy_protocol", .choice, into: &proxyHeader)
+        if endpoints.contains(where: \.isHTTP2) { refuseHTTP1Options(options) }
+    }
+
+    /// What only a connection of HTTP/1.1 can do.
+    private func refuseHTTP1Options(_ options: Section) {
+        if proxyHeader != .none {
+            options.report("proxy_protocol", "is beside an h2c:// endpoint, whose connections are shared by clients", accepted: "it beside other endpoints")
+        }
+        if healthCheck != nil {
+            options.report("health_check", "is beside an h2c:// endpoint, which can't be asked by HTTP/1.1", accepted: "it beside other endpoints")
+        }
     }
 
     private mutating func readLimit(_ options: Section) {
