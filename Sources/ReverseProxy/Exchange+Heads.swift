@@ -227,6 +227,13 @@ extension Exchange {
         return !isNamedByConnection(field, bytes)
     }
 
+    /// Whether a trailer field of the response goes on: the verdict holds for it as for the head.
+    func passesToClient(trailer: FieldLine, _ bytes: Span<UInt8>) -> Bool {
+        guard trailer.kind == .other || trailer.kind == .date else { return false }
+        let (name, payload) = (trailer.name.bytes(in: bytes), check.verdict)
+        return !worker.writtenResponseNames.contains(name) && !responseOperations.replace(name, in: payload.bytes)
+    }
+
     /// Whether the response says that this field of it concerns the upstream's connection alone.
     private func isNamedByConnection(_ field: FieldLine, _ bytes: Span<UInt8>) -> Bool {
         response.connection.namesFields && ConnectionOptions.name(field.name.bytes(in: bytes), in: response.fields, of: bytes)

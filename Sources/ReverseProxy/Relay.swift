@@ -257,7 +257,7 @@ struct Relay {
         exchange.worker.loop.buffers.furnish(exchange.output)
         try responseBody.move(
             from: exchange.upstreamInput, to: exchange.output, as: responseCoding, room: Self.roomBytes,
-            passesTrailer: { trailer, _ in trailer.kind == .other || trailer.kind == .date })
+            passesTrailer: { exchange.passesToClient(trailer: $0, $1) })
     }
 
     /// What follows from the upstream's having closed its side, once everything it sent has been moved.
