@@ -18,6 +18,8 @@ final class Tunnel {
     private let waiter: Waiter
     private var upwards: Direction
     private var downwards: Direction
+    /// Whether the deadline is that of a tunnel of which one side has ended.
+    private var isLingering = false
 
     init(_ exchange: Exchange, _ client: ClientConnection, _ upstream: UpstreamConnection) {
         self.exchange = exchange
@@ -45,16 +47,19 @@ final class Tunnel {
                 continue
             }
             if waiter.isDue { return isHalfClosed ? .closed : .idle }
+            // What was reset shows while nothing moves: its bytes wait for a target that takes none.
+            if isHalfClosed, !isLingering { setDeadline() }
             if exchange.worker.isDrainOver { return .drainOver }
             exchange.stripBuffers()
             await waiter.park()
         }
     }
 
-    private var isHalfClosed: Bool { upwards.hasEnded || downwards.hasEnded }
+    private var isHalfClosed: Bool { upwards.isEnding || downwards.isEnding }
 
     private func setDeadline() {
         let timeouts = exchange.worker.configuration.timeouts
+        isLingering = isHalfClosed
         // Where one side has ended it, the other is not waited for as long as if both were there.
         waiter.setDeadline(afterMilliseconds: isHalfClosed ? timeouts.linger : timeouts.webSocketIdle)
     }
@@ -80,6 +85,8 @@ private struct Direction {
     }
 
     var isBroken: Bool { hasFailed || source.isBroken && !source.isReadable }
+    /// Whether nothing more comes than what is here already.
+    var isEnding: Bool { hasEnded || source.isBroken }
 
     /// - Returns: whether something has moved.
     mutating func move(_ pool: BufferPool) -> Bool {

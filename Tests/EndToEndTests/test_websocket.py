@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import struct
 import threading
 
 import pytest
@@ -210,6 +211,36 @@ def test_who_does_not_read_holds_up_the_other(scripted_gateway, upstream):
             taken += len(client.socket.recv(262_144))
         sender.join(20)
         assert sent == {"up": total, "down": total}
+
+
+def test_a_reset_behind_what_nobody_takes_ends_it_soon(upstream):
+    """The client's bytes fill every buffer on the way, so that nothing is received from it when it is reset."""
+    over, sent = threading.Event(), [0]
+
+    def script(connection):
+        connection.read_head()
+        connection.send(SWITCHING + b"\r\n")
+        assert over.wait(60)
+    upstream.play(script)
+    patient = "timeouts: { websocket_idle_milliseconds: 60000, linger_milliseconds: 300 }\n"
+    try:
+        with Gateway({"/ws": routes(upstream.port)}, proxy_yaml=patient, env={"LOG_FORMAT": "json"}) as gateway:
+            with Client(gateway) as client:
+                client.send(handshake(UPGRADE, KEY, VERSION))
+                assert client.read_head().status == 101
+                client.socket.setblocking(False)
+
+                def fill():
+                    try:
+                        sent[0] += client.socket.send(b"x" * MEGABYTE)
+                    except BlockingIOError:
+                        pass
+                    return sent[0]
+                until_still(fill)
+                client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            assert gateway.logged("/ws", 101)["bytes"] == 0
+    finally:
+        over.set()
 
 
 @pytest.mark.parametrize("name, lines", {
