@@ -9,6 +9,8 @@ extension Exchange {
     enum Asked {
         case allowed
         case denied
+        /// Nobody is asked.
+        case refused(MessageRefusal)
         /// Nobody decided, so nothing is forwarded. The text says why, for the log.
         case unanswered(String)
     }
@@ -16,6 +18,9 @@ extension Exchange {
     /// Asks once, and waits for the verdict. It is never asked again: whether a lost CHECK was counted cannot be known.
     func ask(_ client: ClientConnection) async -> Asked {
         guard let connection = worker.policy.usableConnection() else { return .unanswered("no policy daemon answers") }
+        if head.connection.namesFields, namesWantedHeader(connection.session) {
+            return .refused(MessageRefusal("The Connection field names a field that the request is judged by."))
+        }
         check.waiter = client.waiter
         send(client, on: connection)
         let start = worker.isTimed ? Clock.monotonicNanoseconds() : 0
@@ -31,6 +36,18 @@ extension Exchange {
         guard verdict.decision == .allow else { return .denied }
         requestOperations.load(.request, of: payload.bytes)
         return .allowed
+    }
+
+    /// Whether `Connection` names a field of this request that the daemon would see, and the upstream would not.
+    private func namesWantedHeader(_ session: PolicySession) -> Bool {
+        let input = self.input
+        let bytes = input.bytes
+        for field in head.fields where field.kind != .hopByHop {
+            let name = field.name.bytes(in: bytes)
+            guard ConnectionOptions.name(name, in: head.fields, of: bytes) else { continue }
+            for wantedName in session.wantedHeaders where name.equalsIgnoringCase(wantedName.span) { return true }
+        }
+        return false
     }
 
     /// The address of whom the request comes from, as text; empty where nobody knows more than that it came by a Unix socket.

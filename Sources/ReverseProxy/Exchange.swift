@@ -80,6 +80,7 @@ final class Exchange {
         switch await ask(client) {
         case .allowed: break
         case .denied: return await answerDenial(client)
+        case .refused(let refusal): return await refuse(refusal, client)
         case .unanswered(let why): return await answerUnavailable(why, client)
         }
         let input = self.input

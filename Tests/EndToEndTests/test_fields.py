@@ -68,7 +68,7 @@ def test_fields_of_a_response_named_in_Connection_go_no_further(gateway, upstrea
 
 
 @pytest.mark.parametrize("named", [b"Content-Length", b"Transfer-Encoding", b"Host", b"Via", b"X-Forwarded-For",
-    b"X-Forwarded-Proto", b"X-Forwarded-Host", b"Authorization", b"X-User-Id"])
+    b"X-Forwarded-Proto", b"X-Forwarded-Host", b"X-User-Id"])
 def test_Connection_cannot_name_away_what_the_gateway_sets(gateway, upstream, named):
     upstream.play(echo)
     with Client(gateway) as client:
@@ -80,6 +80,14 @@ def test_Connection_cannot_name_away_what_the_gateway_sets(gateway, upstream, na
         for name in ("Host", "Via", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-User-Id"):
             assert received.get(name), name
         assert received.get("Authorization") is None
+
+
+@pytest.mark.parametrize("named", [b"Authorization", b"keep-alive, aUTHORIZATION"])
+def test_Connection_cannot_name_away_what_the_request_is_judged_by(gateway, upstream, named):
+    with Client(gateway) as client:
+        response = client.ask(request(GET, b"Connection: " + named))
+        assert response.status == 400 and b"names a field that the request is judged by" in response.body
+    assert upstream.requests == []
 
 
 @pytest.mark.parametrize("name", [b"Content_Length", b"content.length", b"Transfer_Encoding", b"TRANSFER.ENCODING",
@@ -140,6 +148,14 @@ def test_a_client_cannot_be_told_a_limit_by_an_upstream(gateway, upstream):
         response = client.ask(request(GET))
         assert response.get_all("X-RateLimit-Limit") == ["1000000"]
         assert len(response.get_all("X-RateLimit-Remaining")) == 1
+
+
+def test_not_by_a_trailer_either(gateway, upstream):
+    trailers = b"X-RateLimit-Remaining: 7\r\nX_RateLimit_Limit: 7\r\nX-Sum: 1\r\n"
+    upstream.play(scripted(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n" + trailers + b"\r\n"))
+    with Client(gateway) as client:
+        response = client.ask(request(GET))
+        assert (response.body, response.trailers) == (b"ok", [("X-Sum", "1")])
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "M-SEARCH",
