@@ -20,6 +20,9 @@ public struct SystemError: Error, CustomStringConvertible {
     /// The code of a connection that its peer has torn down.
     public static let connectionReset = ECONNRESET
 
+    /// Whether this process or its machine has no descriptor or no memory left for it: nobody else's fault.
+    public var isExhaustion: Bool { [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(code) }
+
     public static func text(of code: Int32) -> String { unsafe String(cString: strerror(code)) }
 
     public var description: String { "\(call): \(Self.text(of: code))" }

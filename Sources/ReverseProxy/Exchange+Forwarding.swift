@@ -50,15 +50,20 @@ extension Exchange {
         let key = service.hashKey(of: self)
         var tried = EndpointSet()
         var (mustBeNew, mayRepeat) = (false, false)
+        var outcome = UpstreamOutcome.unknown
         while let index = service.choose(excluding: tried, mayRepeat: mayRepeat, key: key, now: worker.loop.nowMilliseconds) {
             let pool = service.pools[index]
             record.endpointIndex = index
             pool.requestCount += 1
             defer { pool.requestCount -= 1 }
-            guard let upstream = await connection(from: pool, mustBeNew: mustBeNew, for: client) else {
-                service.status.note(.failed, at: index, now: worker.loop.nowMilliseconds)
+            let upstream: UpstreamConnection
+            do throws(ConnectFailure) {
+                upstream = try await connection(from: pool, mustBeNew: mustBeNew, for: client)
+            } catch {
+                service.status.note(error.outcome, at: index, now: worker.loop.nowMilliseconds)
+                if error.outcome == .failed { outcome = .failed }
                 guard !isOverdue else {
-                    tellBreaker(.failed, of: service)
+                    tellBreaker(outcome, of: service)
                     return await answerUpstreamTimeout(client)
                 }
                 guard !client.stream.isBroken else {
@@ -79,8 +84,12 @@ extension Exchange {
             if service.upstream.ejection != nil { service.status.note(end.outcome(response.status), at: index, now: worker.loop.nowMilliseconds) }
             switch end {
             case .staleConnection where isSafeToSendAgain: break
-            case .answerUnwanted: tried.insert(index)
-            case .upstreamFailed(.upstreamBrokeOff) where !relay.hasBegunResponse && !relay.hasSentResponse && takeRetry(): tried.insert(index)
+            case .answerUnwanted:
+                tried.insert(index)
+                outcome = .failed
+            case .upstreamFailed(.upstreamBrokeOff) where !relay.hasBegunResponse && !relay.hasSentResponse && takeRetry():
+                tried.insert(index)
+                outcome = .failed
             default:
                 if service.isGuarded, !end.isComplete { tellBreaker(end.outcome(response.status), of: service) }
                 return await conclude(end, relay, client, upstream, pool)
@@ -92,7 +101,7 @@ extension Exchange {
             // A request that its service dies of must not go through all the connections that there are.
             (mustBeNew, mayRepeat) = (true, true)
         }
-        tellBreaker(tried.isEmpty ? .unknown : .failed, of: service)
+        tellBreaker(outcome, of: service)
         return tried.isEmpty
             ? await answerUpstreamClosed(" is unavailable.", .upstreamUnhealthy, retryAfterMilliseconds: 1000, client)
             : await answerUpstreamDown(.upstreamUnavailable, client)
@@ -131,11 +140,11 @@ extension Exchange {
         return takeRetry()
     }
 
-    private func connection(from pool: UpstreamPool, mustBeNew: Bool, for client: ClientConnection) async -> UpstreamConnection? {
+    private func connection(from pool: UpstreamPool, mustBeNew: Bool, for client: ClientConnection) async throws(ConnectFailure) -> UpstreamConnection {
         let now = worker.loop.nowMilliseconds
         if !mustBeNew, let idle = pool.takeIdle(now: now) { return idle }
         let wait = min(forwarding.waits.connect, forwarding.deadline - now)
-        return await pool.connect(
+        return try await pool.connect(
             on: client.waiter, timeoutMilliseconds: wait, taking: worker.handshakes, sending: proxyHeader(for: client))
     }
 

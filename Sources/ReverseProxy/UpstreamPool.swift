@@ -83,16 +83,15 @@ final class UpstreamPool {
     /// - Parameter first: what says whose connection it is, so that nobody else may have it afterwards; not with HTTP/2.
     func connect(
         on waiter: Waiter, timeoutMilliseconds: Int64, taking turns: HandshakeTurns, sending first: ByteBuffer? = nil
-    ) async -> UpstreamConnection? {
+    ) async throws(ConnectFailure) -> UpstreamConnection {
         if let sessions {
-            return await sessions.open(on: waiter, timeoutMilliseconds: timeoutMilliseconds) {
-                await self.status.connect(on: waiter, timeoutMilliseconds: timeoutMilliseconds, taking: turns)
+            return try await sessions.open(on: waiter, timeoutMilliseconds: timeoutMilliseconds) { () async throws(ConnectFailure) in
+                try await self.status.connect(on: waiter, timeoutMilliseconds: timeoutMilliseconds, taking: turns)
             }
         }
         let version = status.addressVersion
-        guard let (stream, address) = await status.connect(
+        let (stream, address) = try await status.connect(
             on: waiter, timeoutMilliseconds: timeoutMilliseconds, taking: turns, sending: first)
-        else { return nil }
         return UpstreamConnection(stream, to: address, addressVersion: version, isForOne: first != nil)
     }
 

@@ -1,13 +1,17 @@
 """What is done about upstreams that fail: what is sent again, who is left out, when nobody is asked, and who has to wait."""
 
 import contextlib
+import resource
+import socket
 import threading
 import time
 
 import pytest
 
 from balanced import answers, balanced
-from harness import respond, token, until
+from harness import Gateway, respond, token, until
+from harness.http2 import HTTP2Client
+from wire import Client, request
 
 BREAKS_OFF = (lambda connection: connection.read_head())
 RETRIES = "    retries: {{ maximum: 1, statuses: {}, budget_percent: {}, budget_minimum: {} }}\n"
@@ -137,6 +141,39 @@ def test_an_endpoint_is_left_out_for_all_workers():
         until(lambda: gateway.get(user="ada").status == 502 and len(upstreams[0].requests) == 3, what="three failures")
         upstreams[0].behaviour = replying(200, b"0")
         assert answers(gateway, 40) == {1: 40}
+
+
+GUARDED = ("    ejection: {{ consecutive_failures: {0}, first_milliseconds: 60000 }}\n"
+           "    circuit_breaker: {{ consecutive_failures: {0}, open_milliseconds: 60000 }}\n")
+
+
+def test_one_attempt_to_connect_is_one_failure_whoever_waits_for_it():
+    """The upstream never greets. All requests of the first write wait for one connection."""
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        url = f"h2c://127.0.0.1:{silent.getsockname()[1]}"
+        settings = (f'\nupstreams:\n  orders:\n    endpoints: ["{url}"]\n{GUARDED.format(3)}'
+                    "timeouts: { upstream_connect_milliseconds: 1000 }\n")
+        with Gateway({"/api/projects": "orders"}, proxy_yaml=settings, workers=1) as gateway, HTTP2Client(gateway.port) as client:
+            streams = [client.request(token=token("ada")) for _ in range(10)]
+            assert [client.answer(stream).status for stream in streams] == [502] * 10
+            # The endpoint is still asked, and its failures still count.
+            assert client.ask(token=token("ada")).status == 502
+            until(lambda: client.ask(token=token("ada")).status == 503, what="the endpoint is left out")
+
+
+def test_a_process_without_descriptors_blames_no_endpoint():
+    options = GUARDED.format(2) + "    health_check: { path: /, interval_milliseconds: 10, unhealthy_after: 1 }\n"
+    with balanced(options, endpoints=1, proxy_yaml="upstream_idle_connections: 0\n") as (gateway, upstreams), Client(gateway) as client:
+        def ask():
+            return client.ask(request(b"GET /api/projects HTTP/1.1"))
+        assert ask().status == 200
+        pid = gateway.proxy.pid
+        before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (0, before[1]))
+        assert {ask().status for _ in range(200)} <= {200, 502}
+        assert ask().status == 502
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+        assert ask().status == 200
 
 
 @pytest.mark.parametrize("counts", [True, False])

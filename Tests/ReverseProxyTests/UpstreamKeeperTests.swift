@@ -141,7 +141,7 @@ private actor Worker {
         defer { loop.stop() }
         let pool = UpstreamPool(endpoint, configuration: ProxyConfiguration(), queue: SessionQueue(loop: loop))
         let waiter = Waiter(loop: loop)
-        let connection = try #require(await pool.connect(on: waiter, timeoutMilliseconds: 10_000, taking: HandshakeTurns(loop: loop)))
+        let connection = try await pool.connect(on: waiter, timeoutMilliseconds: 10_000, taking: HandshakeTurns(loop: loop))
         pool.giveBack(connection, now: loop.nowMilliseconds)
         let before = pool.takeIdle(now: loop.nowMilliseconds)
         if let before { pool.giveBack(before, now: loop.nowMilliseconds) }

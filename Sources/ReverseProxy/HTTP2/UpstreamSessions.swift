@@ -34,40 +34,46 @@ final class UpstreamSessions {
     /// A stream on a new connection, or on one that is being made. Parks on `waiter`, whose deadline it sets.
     ///
     /// - Parameter connect: makes a connection, and waits on `waiter` no longer than it may.
-    func open(on waiter: Waiter, timeoutMilliseconds: Int64, connect: () async -> Connected?) async -> UpstreamConnection? {
+    func open(
+        on waiter: Waiter, timeoutMilliseconds: Int64, connect: () async throws(ConnectFailure) -> Connected
+    ) async throws(ConnectFailure) -> UpstreamConnection {
         waiter.setDeadline(afterMilliseconds: timeoutMilliseconds)
         while isConnecting {
             let awaited = attempt
             waiting.append(waiter)
             while attempt == awaited, !waiter.isDue { await waiter.park() }
             waiting.removeAll { $0 === waiter }
-            guard attempt != awaited, !attemptFailed else { return nil }
+            guard attempt != awaited, !attemptFailed else { throw .sharedAttempt }
             if let connection = takeStream() { return connection }
         }
         isConnecting = true
-        let session = await greetedSession(on: waiter, timeoutMilliseconds, connect)
-        isConnecting = false
-        attempt += 1
-        attemptFailed = session == nil
-        for waiter in waiting { waiter.wake() }
-        guard let session else { return nil }
+        attemptFailed = true
+        defer { attemptIsOver() }
+        let session = try await greetedSession(on: waiter, timeoutMilliseconds, connect)
+        attemptFailed = false
         // Its request is sent before the session looks at that.
         if isRetired { session.retire() }
         return UpstreamConnection(session.open(), isReused: false)
     }
 
+    private func attemptIsOver() {
+        isConnecting = false
+        attempt += 1
+        for waiter in waiting { waiter.wake() }
+    }
+
     /// A connection whose upstream has shown that it speaks HTTP/2, and how many requests it takes at once.
     private func greetedSession(
-        on waiter: Waiter, _ timeoutMilliseconds: Int64, _ connect: () async -> Connected?
-    ) async -> UpstreamSession? {
-        guard let (stream, address) = await connect() else { return nil }
+        on waiter: Waiter, _ timeoutMilliseconds: Int64, _ connect: () async throws(ConnectFailure) -> Connected
+    ) async throws(ConnectFailure) -> UpstreamSession {
+        let (stream, address) = try await connect()
         let session = UpstreamSession(stream, to: address, loop: waiter.loop, limits: limits, idleTimeoutMilliseconds: idleTimeoutMilliseconds)
         queue.add(session) { waiter.wake() }
         waiter.setDeadline(afterMilliseconds: timeoutMilliseconds)
         while !session.isGreeted, !session.isOver, !waiter.isDue { await waiter.park() }
         guard session.takesRequests else {
             session.end()
-            return nil
+            throw .endpoint
         }
         sessions.append(session)
         return session

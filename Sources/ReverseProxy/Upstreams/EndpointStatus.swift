@@ -54,18 +54,24 @@ final class EndpointStatus: Sendable {
     ///   - first: what goes before everything else, TLS included, and fits into an empty socket: a PROXY header, or nothing.
     func connect(
         on waiter: Waiter, timeoutMilliseconds: Int64, taking turns: HandshakeTurns? = nil, sending first: ByteBuffer? = nil
-    ) async -> (stream: any ByteStream, address: SocketAddress)? {
+    ) async throws(ConnectFailure) -> (stream: any ByteStream, address: SocketAddress) {
         for address in addresses {
             let end = waiter.loop.nowMilliseconds + timeoutMilliseconds
-            guard let socket = try? await Socket.connect(to: address, on: waiter, timeoutMilliseconds: timeoutMilliseconds) else { continue }
-            if let first, socket.send(first) != .sent { return nil }
+            let socket: Socket
+            do throws(SystemError) {
+                socket = try await Socket.connect(to: address, on: waiter, timeoutMilliseconds: timeoutMilliseconds)
+            } catch {
+                if error.isExhaustion { throw .exhausted }
+                continue
+            }
+            if let first, socket.send(first) != .sent { throw .endpoint }
             guard let security else { return (socket, address) }
             let left = max(end - waiter.loop.nowMilliseconds, 1)
             if let stream = await security.begin(on: socket, waiter, timeoutMilliseconds: left, taking: turns) { return (stream, address) }
             // The header has been sent, and there is no second one for another address.
-            if first != nil { return nil }
+            if first != nil { throw .endpoint }
         }
-        return nil
+        throw .endpoint
     }
 
     // MARK: How it is

@@ -12,13 +12,17 @@ struct HealthProbe {
     let proxyHeader: ProxyHeaderVersion
 
     /// - Returns: nil where it is well, else what was wrong.
-    func run(on waiter: Waiter, unless isOver: () -> Bool) async -> String? {
+    /// - Throws: where it can't be asked, which says nothing of it.
+    func run(on waiter: Waiter, unless isOver: () -> Bool) async throws(ConnectFailure) -> String? {
         let deadline = waiter.loop.nowMilliseconds + rules.timeoutMilliseconds
         let header = ByteBuffer(capacity: 32)
         ProxyHeader.appendOwn(proxyHeader, to: header)
-        guard let (stream, _) = await endpoint.connect(
-            on: waiter, timeoutMilliseconds: rules.timeoutMilliseconds, sending: header.isEmpty ? nil : header)
-        else {
+        let stream: any ByteStream
+        do throws(ConnectFailure) {
+            (stream, _) = try await endpoint.connect(
+                on: waiter, timeoutMilliseconds: rules.timeoutMilliseconds, sending: header.isEmpty ? nil : header)
+        } catch {
+            guard error.outcome == .failed else { throw error }
             return "it takes no connection"
         }
         defer { stream.close() }

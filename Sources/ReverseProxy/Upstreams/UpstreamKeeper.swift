@@ -65,15 +65,22 @@ actor UpstreamKeeper {
         let waiter = Waiter(loop: loop)
         var record = HealthRecord(rules)
         while keeps(status) {
-            let fault = await HealthProbe(endpoint: endpoint, rules: rules, proxyHeader: status.upstream.proxyHeader).run(on: waiter, unless: { !self.keeps(status) })
-            guard keeps(status) else { return }
-            if record.note(passed: fault == nil) {
-                endpoint.setHealthy(record.isHealthy, now: loop.nowMilliseconds)
-                let name = "upstream \(status.upstream.name): \(endpoint.endpoint.url)"
-                if let fault { logger.warning("\(name) is unhealthy: \(fault)") } else { logger.notice("\(name) is healthy again") }
+            let probe = HealthProbe(endpoint: endpoint, rules: rules, proxyHeader: status.upstream.proxyHeader)
+            do throws(ConnectFailure) {
+                let fault = try await probe.run(on: waiter, unless: { !self.keeps(status) })
+                guard keeps(status) else { return }
+                if record.note(passed: fault == nil) { tell(of: endpoint, record.isHealthy, fault, of: status) }
+            } catch {
+                // It could not be asked, so what was known of it still holds.
             }
             await waiter.sleep(milliseconds: rules.intervalMilliseconds, unless: { !self.keeps(status) })
         }
+    }
+
+    private func tell(of endpoint: EndpointStatus, _ isHealthy: Bool, _ fault: String?, of status: UpstreamStatus) {
+        endpoint.setHealthy(isHealthy, now: loop.nowMilliseconds)
+        let name = "upstream \(status.upstream.name): \(endpoint.endpoint.url)"
+        if let fault { logger.warning("\(name) is unhealthy: \(fault)") } else { logger.notice("\(name) is healthy again") }
     }
 
     /// Where nobody can say where it is, it is where it was.
