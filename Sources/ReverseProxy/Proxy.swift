@@ -103,11 +103,13 @@ public struct Proxy {
         return (workers, listeners.map(\.address.port))
     }
 
-    /// A client takes a descriptor, and another one towards its upstream.
+    /// A client takes a descriptor, and each of its requests another one towards its upstream.
     private func warnOfFewDescriptors() {
-        let wanted = 2 * configuration.limits.connections
+        let limits = configuration.limits
+        let requests = configuration.http2.isEnabled ? max(limits.connections, limits.mostRequests) : limits.connections
+        let wanted = limits.connections + requests
         guard let limit = DescriptorLimit.raise(), limit < wanted else { return }
-        logger.warning("\(limit) descriptors may be open, and \(configuration.limits.connections) connections want \(wanted): raise the limit (LimitNOFILE, ulimit -n) or lower limits: connections")
+        logger.warning("\(limit) descriptors may be open, and \(limits.connections) connections with \(requests) requests want \(wanted): raise the limit (LimitNOFILE, ulimit -n) or lower limits: connections and requests")
     }
 
     private func logWriter() throws(SystemError) -> LogWriter {
@@ -131,7 +133,8 @@ public struct Proxy {
             listeners: try ListenerSetup.all(configuration.allListeners),
             logWriter: logWriter,
             logger: logger,
-            connections: ConnectionCount(maximum: configuration.limits.connections),
+            connections: SharedCount(maximum: configuration.limits.connections),
+            streams: SharedCount(maximum: configuration.limits.mostRequests),
             observation: configuration.admin == nil ? nil : try ProxyObservation(configuration, upstreams, logWriter))
     }
 }

@@ -58,6 +58,7 @@ extension ProxyConfiguration.Limits {
         limits.read("header_count", .integer(1...10_000), into: &headerCount)
         limits.read("body_bytes", .integer(0...1_000_000_000_000_000), into: &bodyBytes)
         limits.read("connections", .integer(1...1_000_000), into: &connections)
+        limits.read("requests", .integer(1...100_000_000), into: &requests)
     }
 }
 

@@ -16,6 +16,10 @@ public struct ProxyConfiguration: Sendable, Equatable {
         public var bodyBytes: Int?
         /// Client connections of the whole process.
         public var connections = 10_000
+        /// Requests of HTTP/2 that are under way in the whole process: a connection may have many. Nil: twice the connections.
+        public var requests: Int?
+
+        var mostRequests: Int { requests ?? 2 * connections }
     }
 
     /// HTTP/2 towards clients.

@@ -37,6 +37,7 @@ final class ProxyReloader: Sendable {
                 Task(executorPreference: keeper.loop) { [keeper] in await keeper.adopt(setup.upstreams) }
                 watch?.lookNow()
                 setup.connections.setMaximum(configuration.limits.connections)
+                setup.streams.setMaximum(configuration.limits.mostRequests)
                 let waiting = current.configuration.needsRestart(for: configuration)
                 if !waiting.isEmpty { logger.warning("reloaded, but for what needs a restart: \(waiting.joined(separator: ", "))") }
                 current = setup

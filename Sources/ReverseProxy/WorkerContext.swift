@@ -16,7 +16,10 @@ struct ProxySetup: Sendable {
     let listeners: [ListenerSetup]
     let logWriter: LogWriter
     let logger: Logger
-    let connections: ConnectionCount
+    /// Client connections.
+    let connections: SharedCount
+    /// Requests of HTTP/2, of which a connection may have many.
+    let streams: SharedCount
     /// Nil where nobody looks at metrics.
     let observation: ProxyObservation?
 
@@ -27,12 +30,12 @@ struct ProxySetup: Sendable {
         let upstreams = try UpstreamStatus.all(in: configuration, keeping: upstreams, logger: logger)
         return ProxySetup(
             configuration: configuration, upstreams: upstreams, policyEndpoints: policyEndpoints, listeners: listeners,
-            logWriter: logWriter, logger: logger, connections: connections, observation: try observation?.replaced(by: configuration, upstreams, logWriter))
+            logWriter: logWriter, logger: logger, connections: connections, streams: streams, observation: try observation?.replaced(by: configuration, upstreams, logWriter))
     }
 }
 
-/// How many client connections the process holds.
-final class ConnectionCount: Sendable {
+/// How many of something the whole process holds at once.
+final class SharedCount: Sendable {
     private let count = Atomic(0)
     private let maximum: Atomic<Int>
 
@@ -41,6 +44,12 @@ final class ConnectionCount: Sendable {
     var hasRoom: Bool { count.load(ordering: .relaxed) < maximum.load(ordering: .relaxed) }
     /// Where there are more already, none of them is closed for it.
     func setMaximum(_ maximum: Int) { self.maximum.store(maximum, ordering: .relaxed) }
+    /// Adds one where there is room.
+    func take() -> Bool {
+        guard count.add(1, ordering: .relaxed).newValue > maximum.load(ordering: .relaxed) else { return true }
+        remove()
+        return false
+    }
     func add() { count.add(1, ordering: .relaxed) }
     func remove() { count.subtract(1, ordering: .relaxed) }
 }

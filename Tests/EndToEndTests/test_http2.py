@@ -422,6 +422,26 @@ def test_a_client_that_opens_more_streams_than_it_may_is_cut_off(gateway, upstre
         assert gone.acquire(timeout=10)
 
 
+def test_requests_over_the_limit_of_the_process_are_refused_whatever_connection_they_come_by(upstream):
+    over = threading.Event()
+
+    def script(connection):
+        connection.read_request()
+        assert over.wait(30)
+        connection.send(respond(200, b"{}"))
+    upstream.play(script)
+    with Gateway({"/api/projects": upstream.url}, env={"RATE_LIMIT": "1000000"}, proxy_yaml="limits: { requests: 3 }\n") as gateway, \
+            HTTP2Client(gateway.port) as one, HTTP2Client(gateway.port) as other:
+        streams = [one.request(token=TOKEN) for _ in range(3)]
+        upstream.wait_for_requests(3)
+        assert other.ask(token=TOKEN).reset == 7
+        assert gateway.get("/health").status == 200
+        over.set()
+        assert [one.answer(stream).status for stream in streams] == [200] * 3
+        # The next one may come before the last of those is done with.
+        until(lambda: other.ask(token=TOKEN).reset is None, what="there is room again")
+
+
 def test_exchanges_that_outlive_their_streams_count_too(gateway, upstream):
     """Rapid reset below the flood's budget: each request still runs while the policy or the upstream is asked."""
     go = threading.Event()

@@ -83,7 +83,7 @@ struct ConfigurationTests {
             policy_deadline_milliseconds: 3
             routes: { /a: "http://a" }
             http2: { enabled: false, concurrent_streams: 18, stream_window_bytes: 65535 }
-            limits: { request_line_bytes: 104, header_bytes: 105, header_count: 6, body_bytes: 7, connections: 8 }
+            limits: { request_line_bytes: 104, header_bytes: 105, header_count: 6, body_bytes: 7, connections: 8, requests: 21 }
             timeouts:
               head_milliseconds: 9
               body_milliseconds: 10
@@ -114,6 +114,7 @@ struct ConfigurationTests {
         expected.limits.headerCount = 6
         expected.limits.bodyBytes = 7
         expected.limits.connections = 8
+        expected.limits.requests = 21
         (expected.timeouts.head, expected.timeouts.body, expected.timeouts.idle) = (9, 10, 11)
         (expected.timeouts.upstreamConnect, expected.timeouts.upstreamResponse, expected.timeouts.upstreamIdle) = (12, 13, 14)
         expected.timeouts.upstreamTotal = 18

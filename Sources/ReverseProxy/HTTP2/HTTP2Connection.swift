@@ -107,6 +107,7 @@ final class HTTP2Connection {
         stream.end()
         worker.giveBack(exchange)
         runningCount -= 1
+        worker.setup.streams.remove()
         // The last one: what the connection waits for changes.
         if runningCount == 0 { client.waiter.wake() }
     }
@@ -244,7 +245,7 @@ extension HTTP2Connection: TurnFlushing {
 extension HTTP2Connection: StreamHandler {
     func received(headersOf stream: ServerStream, isEnd: Bool) {
         // A client may close streams faster than their exchanges end.
-        guard runningCount < maximumStreams else { return stream.reset(.refusedStream) }
+        guard runningCount < maximumStreams, worker.setup.streams.take() else { return stream.reset(.refusedStream) }
         client.followReload()
         let downstream = DownstreamStream(stream, isEnd: isEnd, of: self, in: worker)
         stream.context = downstream
