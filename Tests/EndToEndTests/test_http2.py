@@ -484,6 +484,36 @@ def test_a_flood_ends_its_connection_and_no_other(gateway, upstream, kind):
         assert bystander.answer(waiting).status == 200
 
 
+def test_a_flood_while_answers_wait_for_its_client_ends_no_other_connection(upstream):
+    """The windows open and the flood comes in one write: the answers are on their way when the connection fails."""
+    def script(connection):
+        while True:
+            connection.read_request()
+            connection.send(respond(200, b"x" * 30_000))
+    upstream.play(script)
+    shut = {h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 0}
+    # What is freed is overwritten, so that nothing that is read of it can pass for what it was.
+    env = {"RATE_LIMIT": "1000000", "MALLOC_PERTURB_": "165"}
+    with Gateway({"/api/projects": upstream.url}, env=env) as gateway, HTTP2Client(gateway.port) as bystander:
+        waiting = bystander.request("POST", token=TOKEN, end=False)
+        for _ in range(5):
+            with HTTP2Client(gateway.port, settings=shut) as client:
+                # The connection waits for the end of this one, and goes on writing.
+                client.request("POST", token=TOKEN, end=False)
+                streams = [client.request(token=TOKEN) for _ in range(90)]
+                client.until(lambda: all(client.answers[stream].headers for stream in streams))
+                client.raw(b"\0\0\6\4\0\0\0\0\0" + b"\0\4\0\x10\0\0" + b"\0\0\4\x08\0\0\0\0\0" + b"\1\0\0\0"
+                           + b"\0\0\1\1\0\0\0\x03\x01" + b"\x82" + b"\0\0\0\x09\0\0\0\x03\x01" * 8)
+                # What comes is more than the client's own library, which knows nothing of the windows, would take.
+                received = 0
+                while data := client.socket.recv(262_144):
+                    received += len(data)
+                # Not all of it, or no answer was left to be sent.
+                assert 65_536 < received < 90 * 30_000
+        bystander.send(waiting, b"content", end=True)
+        assert bystander.answer(waiting).status == 200 and gateway.proxy.is_running
+
+
 def test_garbage_behind_the_preface_ends_the_connection(gateway):
     with HTTP2Client(gateway.port, greet=False) as client:
         client.raw(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"x" * 100)
