@@ -47,17 +47,19 @@ final class UpstreamSessions {
             if let connection = takeStream() { return connection }
         }
         isConnecting = true
-        attemptFailed = true
-        defer { attemptIsOver() }
+        var hasFailed = true
+        defer { attemptIsOver(hasFailed) }
         let session = try await greetedSession(on: waiter, timeoutMilliseconds, connect)
-        attemptFailed = false
+        hasFailed = false
         // Its request is sent before the session looks at that.
         if isRetired { session.retire() }
         return UpstreamConnection(session.open(), isReused: false)
     }
 
-    private func attemptIsOver() {
+    /// Only now is its outcome noted: some that waited for the attempt before may still have to look at that one's.
+    private func attemptIsOver(_ hasFailed: Bool) {
         isConnecting = false
+        attemptFailed = hasFailed
         attempt += 1
         for waiter in waiting { waiter.wake() }
     }
