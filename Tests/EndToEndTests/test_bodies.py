@@ -23,9 +23,9 @@ def size(request):
 
 
 def resident(gateway):
-    """The proxy's memory in bytes."""
+    """The memory that the proxy holds for itself, in bytes; the pages of its program come as they are first used."""
     with open(f"/proc/{gateway.proxy.pid}/status") as status:
-        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmRSS"))
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("RssAnon"))
 
 
 class Watch:
