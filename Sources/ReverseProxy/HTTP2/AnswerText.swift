@@ -36,15 +36,6 @@ enum AnswerText {
         return isChunked
     }
 
-    static func append(trailers: FieldList, to text: ByteBuffer) {
-        let bytes = trailers.bytes.span
-        for field in trailers.fields {
-            let (name, value) = (bytes.extracting(field.name), bytes.extracting(field.value))
-            guard FieldText.isToken(name), FieldText.isValue(value) else { continue }
-            text.append(field: name, value)
-        }
-    }
-
     private static func isGRPC(_ headers: FieldList) -> Bool {
         guard let type = headers.first("content-type") else { return false }
         return GRPCStatus.isGRPC(headers.bytes.span.extracting(type))

@@ -22,23 +22,16 @@ final class DownstreamStream: ByteStream {
     /// Nil once it is closed.
     private var stream: ServerStream?
     private let loop: EventLoop
-    /// The head, until the exchange has taken it.
-    private let text = ByteBuffer(capacity: 16)
-    /// Of the request, not yet taken by the exchange.
-    private let content = ByteBuffer(capacity: 16)
-    private var isChunked = false
-    private var isContentOver = false
-    private var isEndTaken = false
+    private var request = ArrivingMessage()
     /// Whether the exchange is: nobody takes content any more.
     private var isDone = false
-    private var trailers = FieldList()
     private var response: ResponseText
 
     init(_ stream: ServerStream, isEnd: Bool, of connection: HTTP2Connection, in worker: WorkerContext) {
         self.stream = stream
         self.connection = connection
         loop = worker.loop
-        loop.buffers.furnish(text)
+        loop.buffers.furnish(request.text)
         var limits = worker.limits
         // The proxy and the verdict add to what an upstream may send.
         limits.headerBytes *= 4
@@ -47,26 +40,25 @@ final class DownstreamStream: ByteStream {
         let method: Method = stream.headers.has(":method", "HEAD") ? .head : .other
         response = ResponseText(answering: method, isWebSocket: isWebSocket, limits: limits)
         do throws(MessageRefusal) {
-            isChunked = try RequestText.append(stream.headers, isEnd: isEnd, random: worker.state.random, to: text)
+            request.isChunked = try RequestText.append(stream.headers, isEnd: isEnd, random: worker.state.random, to: request.text)
         } catch {
             refusal = error
-            text.clear()
+            request.text.clear()
         }
-        isEndTaken = !isChunked && !isWebSocket
+        request.isEndTaken = !request.isChunked && !isWebSocket
     }
 
     // MARK: What the connection brings
 
     func receive(content bytes: Span<UInt8>) {
         guard !isDone else { return connection.dropContent(bytes.count) }
-        loop.buffers.furnish(content)
-        content.append(bytes)
+        loop.buffers.furnish(request.content)
+        request.content.append(bytes)
         waiter?.wake()
     }
 
     func receiveEnd(trailers: FieldList) {
-        isContentOver = true
-        self.trailers = trailers
+        request.end(trailers: trailers)
         waiter?.wake()
     }
 
@@ -81,9 +73,7 @@ final class DownstreamStream: ByteStream {
 
     // MARK: What the exchange sees
 
-    var isReadable: Bool {
-        !text.isEmpty || !content.isEmpty || isContentOver && !isEndTaken || isBroken
-    }
+    var isReadable: Bool { !request.isEmpty || isBroken }
 
     var isWritable: Bool {
         guard let stream else { return true }
@@ -96,44 +86,21 @@ final class DownstreamStream: ByteStream {
     var isOpen: Bool { stream != nil }
 
     func receive(into buffer: ByteBuffer, room: Int) -> ReceiveResult {
-        let (text, before) = (self.text, buffer.count)
-        if !text.isEmpty {
-            buffer.append(text.bytes)
-            text.clear()
-            loop.buffers.strip(text)
-        } else if !content.isEmpty {
-            take(min(content.count, max(room, buffer.capacity - buffer.count - 32)), into: buffer)
-        } else if isContentOver, !isEndTaken {
-            isEndTaken = true
-            guard !isWebSocket else { return .ended }
-            buffer.append("0\r\n")
-            appendTrailers(to: buffer)
-            buffer.append("\r\n")
-        } else {
-            return isBroken ? .failed(SystemError.connectionReset) : .wouldBlock
+        let before = buffer.count
+        switch request.take(into: buffer, room: room, loop.buffers) {
+        case .text: break
+        case .content(let byteCount): giveBack(byteCount)
+        case .end: return .ended
+        case .nothing: return isBroken ? .failed(SystemError.connectionReset) : .wouldBlock
         }
         return .received(buffer.count - before)
     }
 
-    private func take(_ byteCount: Int, into buffer: ByteBuffer) {
-        let content = self.content
-        let bytes = content.bytes.extracting(0..<byteCount)
-        if isChunked { buffer.append(chunk: bytes) } else { buffer.append(bytes) }
-        content.consume(byteCount)
-        loop.buffers.strip(content)
+    /// Opens the client's window by what the exchange has taken.
+    private func giveBack(_ byteCount: Int) {
         guard let stream else { return connection.dropContent(byteCount) }
         stream.consume(byteCount)
         connection.flushAtEndOfTurn()
-    }
-
-    private func appendTrailers(to buffer: ByteBuffer) {
-        let trailers = self.trailers
-        let bytes = trailers.bytes.span
-        for field in trailers.fields {
-            let (name, value) = (bytes.extracting(field.name), bytes.extracting(field.value))
-            guard FieldText.isToken(name), FieldText.isValue(value) else { continue }
-            buffer.append(field: name, value)
-        }
     }
 
     func send(_ buffer: ByteBuffer) -> SendResult {
@@ -171,10 +138,7 @@ final class DownstreamStream: ByteStream {
     /// Gives what it borrowed back: the exchange is done.
     func end() {
         isDone = true
-        if !content.isEmpty { connection.dropContent(content.count) }
-        text.clear()
-        content.clear()
-        loop.buffers.strip(text)
-        loop.buffers.strip(content)
+        if !request.content.isEmpty { connection.dropContent(request.content.count) }
+        request.drop(loop.buffers)
     }
 }

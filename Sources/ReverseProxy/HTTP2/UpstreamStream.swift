@@ -23,13 +23,7 @@ final class UpstreamStream: ByteStream {
     private var scanner = HeadScanner()
     private var requestContent = ContentText()
     private var answersHead = false
-    /// Heads of the response, the end of a chunked one: what is no content.
-    private let text = ByteBuffer(capacity: 16)
-    private let content = ByteBuffer(capacity: 16)
-    private var isChunked = false
-    private var isAnswerOver = false
-    private var isEndTaken = false
-    private var trailers = FieldList()
+    private var answer = ArrivingMessage()
 
     init(on session: UpstreamSession, limits: HeadLimits) {
         self.session = session
@@ -45,7 +39,7 @@ final class UpstreamStream: ByteStream {
     }
 
     var hasUnsent: Bool { false }
-    var isBroken: Bool { isClosed && !isAnswerOver }
+    var isBroken: Bool { isClosed && !answer.isOver }
     var isOpen: Bool { !isClosed }
 
     func send(_ buffer: ByteBuffer) -> SendResult {
@@ -103,22 +97,22 @@ final class UpstreamStream: ByteStream {
     // MARK: What the session brings
 
     func receive(headersOf stream: ClientStream, isEnd: Bool) {
-        guard text.count < Self.headBytes else { return stream.reset(.enhanceYourCalm) }
-        loop.buffers.furnish(text)
-        isChunked = AnswerText.append(stream.headers, isFinal: stream.isAnswered, isEnd: isEnd, answersHead: answersHead, to: text)
-        isEndTaken = !isChunked
+        guard answer.text.count < Self.headBytes else { return stream.reset(.enhanceYourCalm) }
+        loop.buffers.furnish(answer.text)
+        answer.isChunked = AnswerText.append(
+            stream.headers, isFinal: stream.isAnswered, isEnd: isEnd, answersHead: answersHead, to: answer.text)
+        answer.isEndTaken = !answer.isChunked
         waiter?.wake()
     }
 
     func receive(content bytes: Span<UInt8>) {
-        loop.buffers.furnish(content)
-        content.append(bytes)
+        loop.buffers.furnish(answer.content)
+        answer.content.append(bytes)
         waiter?.wake()
     }
 
     func receiveEnd(trailers: FieldList) {
-        isAnswerOver = true
-        self.trailers = trailers
+        answer.end(trailers: trailers)
         waiter?.wake()
     }
 
@@ -132,33 +126,21 @@ final class UpstreamStream: ByteStream {
 
     // MARK: The response
 
-    var isReadable: Bool { !text.isEmpty || !content.isEmpty || isAnswerOver && !isEndTaken || isBroken }
+    var isReadable: Bool { !answer.isEmpty || isBroken }
 
     func receive(into buffer: ByteBuffer, room: Int) -> ReceiveResult {
-        let (text, before) = (self.text, buffer.count)
-        if !text.isEmpty {
-            buffer.append(text.bytes)
-            text.clear()
-            loop.buffers.strip(text)
-        } else if !content.isEmpty {
-            take(min(content.count, max(room, buffer.capacity - buffer.count - 32)), into: buffer)
-        } else if isAnswerOver, !isEndTaken {
-            isEndTaken = true
-            buffer.append("0\r\n")
-            AnswerText.append(trailers: trailers, to: buffer)
-            buffer.append("\r\n")
-        } else {
-            return isBroken ? .failed(SystemError.connectionReset) : .wouldBlock
+        let before = buffer.count
+        switch answer.take(into: buffer, room: room, loop.buffers) {
+        case .text: break
+        case .content(let byteCount): giveBack(byteCount)
+        case .end: return .ended
+        case .nothing: return isBroken ? .failed(SystemError.connectionReset) : .wouldBlock
         }
         return .received(buffer.count - before)
     }
 
-    private func take(_ byteCount: Int, into buffer: ByteBuffer) {
-        let content = self.content
-        let bytes = content.bytes.extracting(0..<byteCount)
-        if isChunked { buffer.append(chunk: bytes) } else { buffer.append(bytes) }
-        content.consume(byteCount)
-        loop.buffers.strip(content)
+    /// Opens the upstream's window by what the exchange has taken.
+    private func giveBack(_ byteCount: Int) {
         guard let stream else { return session.consume(byteCount) }
         stream.consume(byteCount)
         session.flushAtEndOfTurn()
@@ -180,11 +162,8 @@ final class UpstreamStream: ByteStream {
         stream = nil
         isClosed = true
         waiter = nil
-        text.clear()
-        session.consume(content.count)
-        content.clear()
-        loop.buffers.strip(text)
-        loop.buffers.strip(content)
+        session.consume(answer.content.count)
+        answer.drop(loop.buffers)
     }
 
     func reset() { close() }
