@@ -90,6 +90,21 @@ func makeProvider() -> nghttp2_data_provider {
     }
 }
 
+/// Moves what nghttp2 has to send to `output`, until that holds `limit` bytes.
+///
+/// - Returns: why the connection can't go on; nil where it can.
+func writePending(of session: OpaquePointer, to output: ByteBuffer, limit: Int) -> String? {
+    while output.count < limit {
+        var bytes: UnsafePointer<UInt8>?
+        let count = unsafe nghttp2_session_mem_send(session, &bytes)
+        guard count > 0, let first = unsafe bytes else {
+            return count < 0 ? unsafe String(cString: nghttp2_strerror(Int32(count))) : nil
+        }
+        output.append(unsafe Span(_unsafeStart: first, count: count))
+    }
+    return nil
+}
+
 private func provide(
     _ stream: ServerStream, into room: UnsafeMutableRawBufferPointer, _ flags: UnsafeMutablePointer<UInt32>, _ session: ServerSession
 ) -> Int {

@@ -207,14 +207,6 @@ import CNghttp2
     }
 
     private func write() {
-        while output.count < limits.outputBytes {
-            var bytes: UnsafePointer<UInt8>?
-            let count = unsafe nghttp2_session_mem_send(session, &bytes)
-            guard count > 0, let first = unsafe bytes else {
-                if count < 0 { fail(because: unsafe String(cString: nghttp2_strerror(Int32(count)))) }
-                return
-            }
-            output.append(unsafe Span(_unsafeStart: first, count: count))
-        }
+        if let reason = unsafe writePending(of: session, to: output, limit: limits.outputBytes) { fail(because: reason) }
     }
 }
