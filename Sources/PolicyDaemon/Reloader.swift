@@ -46,12 +46,8 @@ final class Reloader: Sendable {
         }
     }
 
-    /// `POST /reload`: 200, or 422 with what is wrong.
-    var route: AdminRoute {
-        AdminRoute(.post, "/reload") { [self] in
-            if let mistake = reload() { AdminAnswer(422, "not reloaded, the configuration before is still in force:\n\(mistake)") } else { AdminAnswer(200, "reloaded") }
-        }
-    }
+    /// `POST /reload`.
+    var route: AdminRoute { .reload { [self] in reload() } }
 
     func stop() { current.withLock { $0.authentication.keeper.stop() } }
 }

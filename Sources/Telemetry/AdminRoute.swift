@@ -45,6 +45,15 @@ public struct AdminRoute: Sendable {
         }
     }
 
+    /// `POST /reload`: 200, or 422 with what is wrong.
+    ///
+    /// - Parameter reload: nil, or why the configuration before is still in force.
+    public static func reload(_ reload: @escaping @Sendable () -> String?) -> AdminRoute {
+        AdminRoute(.post, "/reload") {
+            if let mistake = reload() { AdminAnswer(422, "not reloaded, the configuration before is still in force:\n\(mistake)") } else { AdminAnswer(200, "reloaded") }
+        }
+    }
+
     /// `GET /live`: 200 for as long as this process answers at all.
     public static let live = AdminRoute(.get, "/live") { AdminAnswer(200, "live") }
 
