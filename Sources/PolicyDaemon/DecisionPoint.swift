@@ -98,7 +98,7 @@ final class DecisionPoint: CountReceiver {
             let key = revocationKeys[index]
             let outcome = counters.revocation(
                 of: key.span, receiver: self, ticket: firstTicket + UInt64(counting.hits.count + index))
-            if case .done(let result) = outcome { judgement.note(result, at: index) }
+            if case .done(let result) = outcome { _ = judgement.note(result, question: counting.hits.count + index) }
         }
     }
 

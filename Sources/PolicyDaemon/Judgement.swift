@@ -54,18 +54,13 @@ struct Judgement: ~Copyable {
     /// Notes the answer to a question about a key that could revoke the token; false where it is about something else.
     mutating func note(_ result: RevocationResult, question: Int) -> Bool {
         guard awaits(question), revocations.indices.contains(question - hitCount) else { return false }
-        note(result, at: question - hitCount)
-        return true
-    }
-
-    /// Notes what stands under the `index`th key that could revoke the token.
-    mutating func note(_ result: RevocationResult, at index: Int) {
         switch result {
         case .notRevoked: break
-        case .revoked(let moment): revocations[index] = moment
+        case .revoked(let moment): revocations[question - hitCount] = moment
         case .unavailable: isRevocationUnknown = true
         }
-        answer(hitCount + index)
+        answer(question)
+        return true
     }
 
     private mutating func answer(_ question: Int) {
@@ -74,7 +69,7 @@ struct Judgement: ~Copyable {
     }
 
     /// Whether this question has not been answered.
-    func awaits(_ question: Int) -> Bool { answered & 1 << UInt64(question) == 0 }
+    private func awaits(_ question: Int) -> Bool { answered & 1 << UInt64(question) == 0 }
 
     /// Goes on once everything has been answered.
     mutating func resume(_ request: borrowing RequestView) -> Evaluation.Action {
