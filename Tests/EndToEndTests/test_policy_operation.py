@@ -225,6 +225,11 @@ class Asking:
             self.errors.append(error)
 
 
+def told_by(request):
+    """Of which of the two configurations below a request tells."""
+    return "one" if request.get("x-one") == "usr_asking" else request.get("x-two")
+
+
 def test_nothing_is_lost_or_judged_by_halves_while_the_configuration_changes(upstream):
     # Each wants other headers of the request than the other, and owns others.
     one = "credentials: [header authorization Bearer]\nidentity_headers: {x-one: userId}\nrules: {all: {path: /api/**}}\n" + REASONS
@@ -242,13 +247,16 @@ rules: {all: {path: /api/**, request_headers: {x-two: "${claim.userId} of ${head
         with Asking(gateway, headers) as asking:
             for number in range(10):
                 asking.wait_for_more(30)
+                before = len(upstream.requests)
                 assert "not reloaded" not in reload(gateway, one if number % 2 else two)
+                # The proxy has to begin anew for other headers, and goes on under those before until it has.
+                wanted = "one" if number % 2 else "usr_asking of t1"
+                until(lambda: any(told_by(request) == wanted for request in upstream.requests[before:]), what=f"a request told {wanted}")
             asking.wait_for_more(60)
     assert not asking.errors, asking.errors
     assert set(asking.statuses) == {(200, "")}, asking.statuses
     assert len(upstream.requests) == sum(asking.statuses.values()) >= 300
-    told = collections.Counter(
-        "one" if request.get("x-one") == "usr_asking" else request.get("x-two") for request in upstream.requests)
+    told = collections.Counter(told_by(request) for request in upstream.requests)
     assert set(told) == {"one", "usr_asking of t1"}, told
 
 
