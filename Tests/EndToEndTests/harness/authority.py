@@ -4,6 +4,7 @@ import pathlib
 import ssl
 import tempfile
 
+from .duplex_tls import DuplexTLSSocket
 from .keys import openssl
 
 _KEYS = {"ec": ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"], "rsa": ["rsa:2048"]}
@@ -42,6 +43,7 @@ class Authority:
     def client(self, identity: Identity | None = None) -> ssl.SSLContext:
         """A client that trusts this authority, and shows itself as `identity`."""
         context = ssl.create_default_context(cafile=self.certificate)
+        context.sslsocket_class = DuplexTLSSocket
         if identity:
             context.load_cert_chain(identity.certificate, identity.key)
         return context
