@@ -7,6 +7,7 @@
 @safe public final class Waiter {
     public let loop: EventLoop
     private var continuation: UnsafeContinuation<Void, Never>?
+    private var resting: (any Resting)?
     let slot: Int
 
     public init(loop: EventLoop) {
@@ -29,9 +30,18 @@
 
     /// Lets the parked task look at its marks again. Harmless where nothing is parked.
     public func wake() {
-        guard let parked = unsafe continuation else { return }
+        guard let parked = unsafe continuation else { return rouse() }
         unsafe continuation = nil
         unsafe parked.resume()
+    }
+
+    /// Waits without a task: the next ``wake()`` calls `owner`, once. Until then the waiter keeps it alive.
+    public func rest(_ owner: any Resting) { resting = owner }
+
+    private func rouse() {
+        guard let owner = resting else { return }
+        resting = nil
+        owner.roused()
     }
 
     /// Goes to the end of the line: the other ready tasks and the sockets have their turn first.
@@ -60,4 +70,11 @@
         while !isDue, !isOver() { await park() }
         clearDeadline()
     }
+}
+
+/// What can wait without a task, which costs some kilobytes: an idle connection, say. See ``Waiter/rest(_:)``.
+public protocol Resting: AnyObject {
+    /// Something has happened. Called on the loop, in the middle of its turn: look at the marks, hand over what there is to do, or
+    /// rest again.
+    func roused()
 }

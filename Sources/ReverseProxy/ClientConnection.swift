@@ -81,43 +81,60 @@ final class ClientConnection {
         judgePeer()
     }
 
-    /// Serves one exchange after the other to the end of the connection.
-    ///
-    /// - Returns: where it turns out to be one of HTTP/2, the connection as such; it is open still.
-    func serve() async -> HTTP2Connection? {
-        var after = AfterExchange.keepAlive
-        while after == .keepAlive, await hasRequest() {
+    /// What came of serving a connection.
+    enum Served {
+        /// Its client is idle: it may ``rest()``.
+        case idle
+        case over
+        /// It turned out to be one of HTTP/2, and is open still.
+        case http2(HTTP2Connection)
+    }
+
+    /// Serves one exchange after the other, for as long as there is something to read.
+    func serve() async -> Served {
+        while stream.isReadable {
             followReload()
             // An idle connection holds neither buffers nor an exchange: they are lent while there are bytes in hand.
             let exchange = worker.takeExchange()
-            while true {
-                after = await exchange.run(for: self)
-                isNew = false
-                guard after == .keepAlive, !exchange.input.isEmpty else { break }
-                // What is answered at once never parks: without this, a client that pipelines has the loop to itself.
-                await waiter.yieldTurn()
-            }
+            let after = await serve(with: exchange)
             if after == .linger { await linger(exchange.input) }
             let http2 = after == .http2 ? HTTP2Connection(self, received: exchange.input) : nil
             worker.giveBack(exchange)
-            if let http2 { return http2 }
+            switch after {
+            case .keepAlive where stream.isReadable: await waiter.yieldTurn()
+            case .keepAlive: return .idle
+            case .http2: if let http2 { return .http2(http2) }
+            case .linger, .close:
+                stream.close()
+                return .over
+            case .reset:
+                stream.reset()
+                return .over
+            }
         }
-        if after == .reset { stream.reset() } else { stream.close() }
-        return nil
+        return .idle
     }
 
-    /// Waits for the first byte of a request.
-    private func hasRequest() async -> Bool {
-        if stream.isReadable {
+    private func serve(with exchange: Exchange) async -> AfterExchange {
+        while true {
+            let after = await exchange.run(for: self)
+            isNew = false
+            guard after == .keepAlive, !exchange.input.isEmpty else { return after }
+            // What is answered at once never parks: without this, a client that pipelines has the loop to itself.
             await waiter.yieldTurn()
-            return true
         }
+    }
+
+    /// Waits for the first byte of a request without a task: ``ServingTasks`` has one for it then.
+    func rest() {
+        guard !worker.isDraining else { return close() }
         waiter.setDeadline(afterMilliseconds: worker.configuration.timeouts.idle)
-        while !stream.isReadable {
-            if waiter.isDue || worker.isDraining { return false }
-            await waiter.park()
-        }
-        return true
+        waiter.rest(self)
+    }
+
+    private func close() {
+        stream.close()
+        worker.state.connectionEnded()
     }
 
     /// Ends the sending side and reads on, so that the last answer isn't lost to a reset caused by bytes that nobody reads.
@@ -133,5 +150,13 @@ final class ClientConnection {
             case .ended, .failed: return
             }
         }
+    }
+}
+
+extension ClientConnection: Resting {
+    func roused() {
+        if stream.isReadable { return worker.state.tasks.submit(.request(self)) }
+        if waiter.isDue || worker.isDraining { return close() }
+        waiter.rest(self)
     }
 }

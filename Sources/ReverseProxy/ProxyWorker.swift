@@ -56,23 +56,25 @@ actor ProxyWorker {
     private func serve(_ session: UpstreamSession, _ changed: () -> Void) async { await session.run(changed: changed) }
 
     private func serve() async {
+        await withDiscardingTaskGroup { serving in
+            serving.addImmediateTask(executorPreference: loop) { await self.startTasks() }
+            await accept()
+            state.tasks.end()
+        }
+    }
+
+    private func accept() async {
         await withDiscardingTaskGroup { accepting in
             for index in setup.listeners.indices {
-                accepting.addImmediateTask(executorPreference: loop) { await self.serve(listenerAt: index) }
+                accepting.addImmediateTask(executorPreference: loop) { await self.accept(fromListenerAt: index) }
             }
         }
     }
 
-    private func serve(listenerAt index: Int) async {
-        await withDiscardingTaskGroup { connections in
-            await self.accept(fromListenerAt: index, into: &connections)
-            self.listeners[index] = nil
-        }
-    }
-
-    private func accept(fromListenerAt index: Int, into connections: inout DiscardingTaskGroup) async {
+    private func accept(fromListenerAt index: Int) async {
         let waiter = Waiter(loop: loop)
         guard let listener = listeners[index] else { return }
+        defer { listeners[index] = nil }
         let entrance = setup.listeners[index]
         let acceptor: Acceptor
         do {
@@ -83,9 +85,7 @@ actor ProxyWorker {
         while !state.isDraining {
             await self.waitForClient(acceptor, waiter)
             switch acceptor.accept() {
-            case .connection(let socket, let address):
-                setup.connections.add()
-                connections.addImmediateTask(executorPreference: loop) { await self.serve(socket, address, entrance) }
+            case .connection(let socket, let address): take(socket, from: address, at: entrance)
             case .none: break
             case .exhausted(let error):
                 state.logger.error("cannot accept: \(error)")
@@ -93,11 +93,13 @@ actor ProxyWorker {
             }
         }
         // What the kernel has queued came before the drain, and is served.
-        while case .connection(let socket, let address) = acceptor.accept() {
-            setup.connections.add()
-            connections.addImmediateTask(executorPreference: loop) { await self.serve(socket, address, entrance) }
-        }
+        while case .connection(let socket, let address) = acceptor.accept() { take(socket, from: address, at: entrance) }
         acceptor.close()
+    }
+
+    private func take(_ socket: Socket, from address: SocketAddress, at listener: ListenerSetup) {
+        state.connectionBegan()
+        state.tasks.submit(.arrival(NewConnection(socket, from: address, at: listener)))
     }
 
     /// Over the limit of connections, clients wait in the kernel's queue.
@@ -108,31 +110,49 @@ actor ProxyWorker {
         }
     }
 
-    private func serve(_ socket: Socket, _ address: SocketAddress, _ listener: ListenerSetup) async {
-        if let context = state.latest {
-            count(1, context)
-            await serve(socket, address, listener, context)
-            count(-1, context)
+    private func startTasks() async {
+        await withDiscardingTaskGroup { tasks in
+            while let work = await state.tasks.nextWithoutTask() {
+                tasks.addImmediateTask(executorPreference: loop) { await self.serve(first: work) }
+            }
         }
-        setup.connections.remove()
     }
 
-    private func serve(_ socket: Socket, _ peer: SocketAddress, _ listener: ListenerSetup, _ context: WorkerContext) async {
-        let waiter = Waiter(loop: loop)
-        guard let (address, arrival) = await context.receiveProxyHeader(from: socket, peer, on: waiter) else {
-            return socket.close()
+    private func serve(first work: Work) async {
+        let server = ServingTasks.Server(loop: loop)
+        var next: Work? = work
+        while let work = next {
+            switch work {
+            case .request(let client): await serve(client)
+            case .arrival(let connection):
+                if let client = await open(connection) { await serve(client) } else { state.connectionEnded() }
+            }
+            next = await state.tasks.next(for: server)
         }
-        guard let client = await ClientConnection.open(socket, from: address, by: listener, on: waiter, in: context) else { return }
+    }
+
+    private func serve(_ client: ClientConnection) async {
+        switch await client.serve() {
+        case .idle: return client.rest()
+        case .over: break
+        case .http2(let connection): await serve(connection)
+        }
+        state.connectionEnded()
+    }
+
+    private func open(_ connection: NewConnection) async -> ClientConnection? {
+        guard let context = state.latest else { return nil }
+        let (socket, waiter) = (connection.socket, Waiter(loop: loop))
+        guard let (address, arrival) = await context.receiveProxyHeader(from: socket, connection.peer, on: waiter) else {
+            socket.close()
+            return nil
+        }
+        guard let client = await ClientConnection.open(socket, from: address, by: connection.listener, on: waiter, in: context) else { return nil }
         client.arrival = arrival
         if context.tellsDestinations, arrival.destination == nil, let local = socket.localAddress, let address = local.ipAddress {
             client.arrival.destination = ProxyHeader.End(address: address, port: UInt16(clamping: local.port))
         }
-        if let http2 = await client.serve() { await serve(http2) }
-    }
-
-    /// Counts in the place that it has under any configuration.
-    private func count(_ connections: Int, _ context: WorkerContext) {
-        if let metrics = context.metrics, let worker = state.workerMetrics { worker.add(connections, to: metrics.connections) }
+        return client
     }
 
     /// Serves the streams of an HTTP/2 connection, a task each.

@@ -16,8 +16,11 @@ final class WorkerState {
     let proxyHeaderWarning: RepeatedWarning
     let random = RandomNumbers()
     let handshakes: HandshakeTurns
+    let tasks: ServingTasks
     /// HTTP/2 connections to upstreams, each for a task to move its bytes.
     let newSessions: SessionQueue
+    /// Of all workers.
+    private let connections: SharedCount
     /// This worker's part of what is counted; nil where nothing is.
     let workerMetrics: WorkerMetrics?
     private let readiness: ProxyReadiness?
@@ -48,6 +51,8 @@ final class WorkerState {
         policyOutage = RepeatedWarning("answered 503", loop: loop, logger: setup.logger)
         proxyHeaderWarning = RepeatedWarning("closed a connection", loop: loop, logger: setup.logger)
         handshakes = HandshakeTurns(loop: loop)
+        tasks = ServingTasks(loop: loop)
+        connections = setup.connections
         readiness = setup.observation?.readiness
         workerMetrics = setup.observation?.registry.makeWorkerMetrics()
     }
@@ -57,6 +62,21 @@ final class WorkerState {
         let former = latest
         latest = WorkerContext(setup, self)
         former?.retire()
+    }
+
+    func connectionBegan() {
+        connections.add()
+        note(connections: 1)
+    }
+
+    func connectionEnded() {
+        connections.remove()
+        note(connections: -1)
+    }
+
+    /// Counts in the place that it has under any configuration.
+    private func note(connections count: Int) {
+        if let metrics = latest?.metrics, let workerMetrics { workerMetrics.add(count, to: metrics.connections) }
     }
 
     func sweepRegularly() async {

@@ -6,6 +6,7 @@ import pytest
 
 from harness import until
 from malformed import CHUNKED, GET, get, post, target
+from test_bodies import Watch
 from wire import (  # noqa: F401 - fixtures
     AUTH, HOST, Client, expect_nothing_complete, expect_nothing_else, expect_refusal, filled, gateway, shared_upstream,
     small_gateway, upstream)
@@ -75,6 +76,18 @@ def test_a_body_that_does_not_end_is_answered_408(small_gateway, upstream):
         with Client(small_gateway) as client:
             expect_refusal(client.offer(filled(raw)), 408)
     expect_nothing_complete(small_gateway, upstream)
+
+
+def test_an_idle_connection_costs_less_than_a_kilobyte(gateway, upstream):
+    """After a request, too: what served that isn't kept for the next one."""
+    def ask_once():
+        client = Client(gateway)
+        assert client.ask(filled(get())).status == 200
+        return client
+    count = 2_000
+    with ask_once(), Watch(gateway, growth=count * 1024):
+        for client in [ask_once() for _ in range(count)]:
+            client.close()
 
 
 def test_an_idle_connection_is_closed_without_a_word(small_gateway, upstream):

@@ -1,0 +1,85 @@
+import EventLoop
+
+/// What a worker's tasks serve.
+enum Work {
+    case arrival(NewConnection)
+    /// A connection that was idle, and has something to read.
+    case request(ClientConnection)
+}
+
+/// A connection that a listener has brought.
+final class NewConnection {
+    let socket: Socket
+    let peer: SocketAddress
+    let listener: ListenerSetup
+
+    init(_ socket: Socket, from peer: SocketAddress, at listener: ListenerSetup) {
+        self.socket = socket
+        self.peer = peer
+        self.listener = listener
+    }
+}
+
+/// The tasks that serve a worker's connections, one at a time each.
+///
+/// An idle connection has none: the frames of a task that has forwarded a request are eight kilobytes. The task that was free last
+/// serves next, so that the frames in use are few and stay in the processor's caches.
+final class ServingTasks {
+    /// One of them.
+    final class Server {
+        fileprivate var work: Work?
+        fileprivate let waiter: Waiter
+
+        init(loop: EventLoop) { waiter = Waiter(loop: loop) }
+    }
+
+    /// How many are kept without work.
+    private static let maximumFree = 256
+
+    private var free: [Server] = []
+    /// What no task was free for: as many as there are connections at the most.
+    private var waiting: [Work] = []
+    private let starter: Waiter
+    private var isOver = false
+
+    init(loop: EventLoop) { starter = Waiter(loop: loop) }
+
+    /// Has `work` done, by a task that is free or is started for it.
+    func submit(_ work: Work) {
+        if let server = free.popLast() {
+            server.work = work
+            server.waiter.wake()
+        } else {
+            waiting.append(work)
+            starter.wake()
+        }
+    }
+
+    /// Waits for work that a task has to be started for. Nil once it is over.
+    func nextWithoutTask() async -> Work? {
+        while true {
+            // What was first comes last: all of it is taken before anything else happens.
+            if let work = waiting.popLast() { return work }
+            if isOver { return nil }
+            await starter.park()
+        }
+    }
+
+    /// Waits for the next work of a task that has done its last. Nil where the task may end.
+    func next(for server: Server) async -> Work? {
+        if let work = waiting.popLast() { return work }
+        guard !isOver, free.count < Self.maximumFree else { return nil }
+        free.append(server)
+        while server.work == nil, !isOver { await server.waiter.park() }
+        defer { server.work = nil }
+        return server.work
+    }
+
+    /// No connection comes any more, and none that is idle is left: the tasks end with what they are doing.
+    func end() {
+        isOver = true
+        starter.wake()
+        for server in free { server.waiter.wake() }
+        free = []
+    }
+}
