@@ -99,8 +99,12 @@
 
     @inlinable public func append(_ bytes: [UInt8]) { append(bytes.span) }
 
-    @inlinable public func append(_ text: StaticString) {
-        unsafe append(copying: UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    /// Always inlined: the copy of a literal, whose length is then known, is a store or two.
+    @inlinable @inline(__always) public func append(_ text: StaticString) {
+        let byteCount = text.utf8CodeUnitCount
+        reserve(byteCount)
+        unsafe (state.pointee.base + state.pointee.end).copyMemory(from: text.utf8Start, byteCount: byteCount)
+        unsafe state.pointee.end &+= byteCount
     }
 
     /// Appends the UTF-8 bytes of `text`.

@@ -23,12 +23,17 @@ public protocol TurnFlushing: AnyObject {
     let deadlines = Deadlines()
     let poller: Poller
     /// Milliseconds on the monotonic clock, read once a turn.
-    public private(set) var nowMilliseconds: Int64
+    public private(set) var nowMilliseconds: Int64 {
+        get { now.load(ordering: .relaxed) }
+        set { now.store(newValue, ordering: .relaxed) }
+    }
     /// Milliseconds since 1970, read once a turn.
     public private(set) var nowUnixMilliseconds: Int64
     /// Buffers lent to connections while they have bytes in hand.
     public let buffers = BufferPool()
 
+    /// As a ``Flag`` is, for the same reason.
+    private let now: Atomic<Int64>
     private let inbox = Mutex<Inbox>(Inbox())
     /// Who runs the turns; 0 while nobody does. Others read it too, to find out that they don't.
     private let thread = Atomic<pthread_t>(0)
@@ -40,7 +45,7 @@ public protocol TurnFlushing: AnyObject {
 
     public init() throws(SystemError) {
         poller = try Poller()
-        nowMilliseconds = Clock.monotonicNanoseconds() / 1_000_000
+        now = Atomic(Clock.monotonicNanoseconds() / 1_000_000)
         nowUnixMilliseconds = Clock.unixMilliseconds()
     }
 

@@ -78,10 +78,9 @@ import CLinux
                 takeInbox()
                 continue
             }
-            let place = Int(UInt32(truncatingIfNeeded: data))
-            guard places[place].generation == UInt32(truncatingIfNeeded: data >> 32) else { continue }
-            let flags = unsafe linux_event_flags(events, Int32(index))
-            places[place].socket?.mark(flags)
+            let place = places[Int(UInt32(truncatingIfNeeded: data))]
+            guard place.generation == UInt32(truncatingIfNeeded: data >> 32) else { continue }
+            place.socket?.mark(unsafe linux_event_flags(events, Int32(index)))
         }
         eventCount = 0
     }

@@ -29,18 +29,23 @@ public final class Socket: ByteStream {
     private let sharesDescriptor: Bool
     private var place = -1
     private var wantsWritable: Bool
+    private let readable: Flag
+    private let writable: Flag
+    private let peerGone = Flag(false)
+    private let broken = Flag(false)
+    private let open = Flag(true)
 
     /// Who is woken by this socket's events.
     public var waiter: Waiter?
     /// Whether a receive is worth trying: bytes, the peer's end, or an error are there, or may be.
-    public private(set) var isReadable: Bool
+    public private(set) var isReadable: Bool { get { readable.isSet } set { readable.isSet = newValue } }
     /// Whether a send is worth trying.
-    public private(set) var isWritable: Bool
+    public private(set) var isWritable: Bool { get { writable.isSet } set { writable.isSet = newValue } }
     /// Whether the peer has ended its side or the connection is broken. Bytes it sent before may still be there to receive.
-    public private(set) var isPeerGone = false
+    public private(set) var isPeerGone: Bool { get { peerGone.isSet } set { peerGone.isSet = newValue } }
     /// Whether the connection is over in both directions, by a reset as a rule: nothing that is sent can arrive.
-    public private(set) var isBroken = false
-    public private(set) var isOpen = true
+    public private(set) var isBroken: Bool { get { broken.isSet } set { broken.isSet = newValue } }
+    public private(set) var isOpen: Bool { get { open.isSet } set { open.isSet = newValue } }
     /// What the kernel doesn't take stays in the sender's buffer.
     public var hasUnsent: Bool { false }
 
@@ -49,8 +54,8 @@ public final class Socket: ByteStream {
         self.loop = loop
         self.descriptor = descriptor
         sharesDescriptor = false
-        isReadable = false
-        isWritable = !isConnecting
+        readable = Flag(false)
+        writable = Flag(!isConnecting)
         wantsWritable = isConnecting
         do {
             place = try loop.poller.register(self, events: events)
@@ -65,8 +70,8 @@ public final class Socket: ByteStream {
         self.loop = loop
         self.descriptor = descriptor
         sharesDescriptor = true
-        isReadable = true
-        isWritable = false
+        readable = Flag(true)
+        writable = Flag(false)
         wantsWritable = false
         place = try loop.poller.register(self, events: linux_epoll_in | linux_epoll_exclusive)
     }
