@@ -63,12 +63,13 @@ extension Span where Element == UInt8 {
         let ones: UInt64 = 0x0101_0101_0101_0101
         var index = start
         while index &+ 8 <= raw.byteCount {
-            let word = unsafe raw.unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self)
-            // Whether a byte is below 0x20, and whether one is 0x7F (Hacker's Delight, 6-1). May be wrong in favour of a control
-            // character behind a true one, never else.
+            let word = unsafe UInt64(littleEndian: raw.unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self))
+            // The high bits of the bytes that are below 0x20 or are 0x7F (Hacker's Delight, 6-1). May be wrong in favour of a control
+            // character behind a true one, never else: the lowest one is right.
             let delete = word ^ (ones &* 0x7F)
             let below = (word &- ones &* 0x20) & ~word
-            if (below | ((delete &- ones) & ~delete)) & (ones &* 0x80) != 0 { break }
+            let controls = (below | ((delete &- ones) & ~delete)) & (ones &* 0x80)
+            if controls != 0 { return index &+ controls.trailingZeroBitCount / 8 }
             index &+= 8
         }
         while index < raw.byteCount {

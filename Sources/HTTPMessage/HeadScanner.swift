@@ -1,3 +1,5 @@
+import Bytes
+
 /// Finds the end of a head, a line at a time, and remembers how far it has looked: a client that sends a byte at a time costs
 /// no more than one that sends all at once.
 ///
@@ -68,25 +70,5 @@ public struct HeadScanner: Sendable {
         } else if end &- requestLineEnd > limits.headerBytes {
             throw MessageRefusal(431, "The header fields are longer than \(limits.headerBytes) bytes.")
         }
-    }
-}
-
-extension Span where Element == UInt8 {
-    /// The first `byte` at or behind `start`, looked for eight bytes at a time.
-    func firstIndex(of byte: UInt8, from start: Int) -> Int? {
-        let raw = unsafe bytes
-        let pattern = UInt64(byte) &* 0x0101_0101_0101_0101
-        var index = start
-        while index &+ 8 <= raw.byteCount {
-            let word = unsafe raw.unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self) ^ pattern
-            // Whether a byte of the word is zero (Hacker's Delight, 6-1).
-            if (word &- 0x0101_0101_0101_0101) & ~word & 0x8080_8080_8080_8080 != 0 { break }
-            index &+= 8
-        }
-        while index < raw.byteCount {
-            if self[index] == byte { return index }
-            index &+= 1
-        }
-        return nil
     }
 }

@@ -6,6 +6,7 @@ public enum FieldRules {
     /// bytes.
     public static func isHeaderName(_ bytes: Span<UInt8>) -> Bool {
         guard bytes.count > 0, bytes.count <= ProtocolLimits.headerNameBytes else { return false }
+        if bytes.isOfLettersAndHyphens { return true }
         var isValid = true
         for index in bytes.indices { isValid = isLowerCaseToken(bytes[index]) && isValid }
         return isValid
@@ -51,11 +52,7 @@ public enum FieldRules {
     ///
     /// - Parameter name: a name that ``isHeaderName(_:)`` accepts.
     public static func mayBeOperatedOn(_ name: Span<UInt8>) -> Bool {
-        var folded: UInt8 = 0
-        for index in name.indices {
-            folded |= name[index] ^ name[index].foldedInHeaderName
-        }
-        guard folded != 0 else { return !isReserved(name) }
+        guard !name.isOfLettersAndHyphens else { return !isReserved(name) }
         var plain: [UInt8] = []
         for index in name.indices {
             plain.append(name[index].foldedInHeaderName)
@@ -128,5 +125,27 @@ public enum FieldRules {
     private static func isLowerCaseToken(_ byte: UInt8) -> Bool {
         let bits = byte < 64 ? tokenBelow64 : tokenFrom64
         return byte < 128 && bits >> UInt64(byte & 63) & 1 == 1
+    }
+}
+
+extension Span where Element == UInt8 {
+    /// Whether all of it are lower-case letters and hyphens, as of nearly all names: eight bytes at a time (Hacker's Delight, 6-1). False
+    /// as well for what is shorter.
+    fileprivate var isOfLettersAndHyphens: Bool {
+        guard count >= 8 else { return false }
+        let bytes = unsafe self.bytes
+        let (ones, highBits): (UInt64, UInt64) = (0x0101_0101_0101_0101, 0x8080_8080_8080_8080)
+        var (index, others): (Int, UInt64) = (0, 0)
+        while true {
+            let word = unsafe bytes.unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self)
+            let fromA = (word | highBits) &- ones &* 0x61
+            let behindZ = (word & ~highBits) &+ ones &* 0x05
+            let distance = word ^ (ones &* 0x2D)
+            let isHyphen = ~((distance & ~highBits &+ ~highBits) | distance)
+            others |= word | ~((fromA & ~behindZ) | isHyphen)
+            guard index < count &- 8 else { return others & highBits == 0 }
+            // The last eight may have been looked at in part.
+            index = Swift.min(index &+ 8, count &- 8)
+        }
     }
 }

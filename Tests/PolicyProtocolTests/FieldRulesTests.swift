@@ -10,6 +10,15 @@ import Testing
             #expect(isHeaderName([byte]) == accepted.contains(byte))
             #expect(isHeaderName([0x61, byte, 0x61]) == accepted.contains(byte))
         }
+        for count in [7, 8, 9, 16, 17] {
+            for position in 0..<count {
+                for byte in UInt8.min...UInt8.max {
+                    var name = [UInt8](repeating: 0x7A, count: count)
+                    name[position] = byte
+                    #expect(isHeaderName(name) == accepted.contains(byte))
+                }
+            }
+        }
         #expect(!isHeaderName([]))
         #expect(isHeaderName([UInt8](repeating: 0x61, count: 255)))
         #expect(!isHeaderName([UInt8](repeating: 0x61, count: 256)))
