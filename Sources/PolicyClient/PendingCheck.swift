@@ -9,7 +9,7 @@ public final class PendingCheck {
     public enum State: Equatable {
         case idle
         case waiting
-        /// ``PendingCheck/verdict`` holds the payload, ``PendingCheck/message`` what it says.
+        /// ``PendingCheck/payload`` holds the verdict's bytes, ``PendingCheck/verdict`` what they say.
         case answered
         /// Nobody will answer: deny.
         case lost(Loss)
@@ -46,23 +46,43 @@ public final class PendingCheck {
         }
     }
 
-    /// The payload of the VERDICT; ``message``'s ranges lie in it.
-    public let verdict = ByteBuffer(capacity: 512)
-    /// What the verdict says; nil unless the state is ``State/answered``.
-    public private(set) var message: VerdictMessage?
-    public private(set) var state = State.idle
+    /// The payload of the VERDICT; ``verdict``'s ranges lie in it.
+    public let payload = ByteBuffer(capacity: 512)
+    /// What the daemon decided; nil unless the state is ``State/answered``.
+    public var verdict: VerdictMessage? { course.verdict }
+    public var state: State { course.state }
     /// What the daemon that was asked said in its HELLO.
-    public private(set) var session: PolicySession?
-    private var id: UInt32 = 0
+    public var session: PolicySession? { course.session }
+
+    /// What changes from asking to answer: one value, so that a step is one access to it.
+    private struct Course {
+        var state = State.idle
+        var verdict: VerdictMessage?
+        var session: PolicySession?
+        var id: UInt32 = 0
+
+        mutating func note(_ verdict: VerdictMessage) {
+            self.verdict = verdict
+            state = .answered
+        }
+
+        func awaits(_ id: UInt32, _ session: PolicySession) -> Bool {
+            isWaiting && self.id == id && self.session === session
+        }
+
+        var isWaiting: Bool {
+            if case .waiting = state { true } else { false }
+        }
+    }
+
+    private var course = Course()
 
     /// Of the task that asks, and that parks for the answer. Set it before asking.
     public var waiter: Waiter?
 
     public init() {}
 
-    public var isWaiting: Bool {
-        if case .waiting = state { true } else { false }
-    }
+    public var isWaiting: Bool { course.isWaiting }
 
     /// Parks until there is an answer, or it is certain that there will be none. That is never later than the deadline.
     public func wait() async {
@@ -73,30 +93,26 @@ public final class PendingCheck {
     }
 
     func begin(_ id: UInt32, _ session: PolicySession) {
-        self.id = id
-        self.session = session
-        message = nil
-        state = .waiting
+        course = Course(state: .waiting, session: session, id: id)
     }
 
     /// Puts the verdict here, unless this asks something else by now.
     func answer(_ payload: Span<UInt8>, to id: UInt32, of session: PolicySession) {
-        guard awaits(id, session) else { return }
+        guard course.awaits(id, session) else { return }
         do throws(ProtocolError) {
-            message = try VerdictMessage.parse(payload)
-            verdict.clear()
-            verdict.append(payload)
-            state = .answered
+            course.note(try VerdictMessage.parse(payload))
+            self.payload.clear()
+            self.payload.append(payload)
         } catch {
-            state = .lost(.malformed(error))
+            course.state = .lost(.malformed(error))
         }
         waiter?.wake()
     }
 
     /// Says that no verdict will come, unless this asks something else by now.
     func lose(_ id: UInt32, of session: PolicySession, _ loss: Loss) {
-        guard awaits(id, session) else { return }
-        state = .lost(loss)
+        guard course.awaits(id, session) else { return }
+        course.state = .lost(loss)
         waiter?.wake()
     }
 
@@ -104,9 +120,5 @@ public final class PendingCheck {
     func lose(before session: PolicySession, _ loss: Loss) {
         begin(0, session)
         lose(0, of: session, loss)
-    }
-
-    private func awaits(_ id: UInt32, _ session: PolicySession) -> Bool {
-        isWaiting && self.id == id && self.session === session
     }
 }

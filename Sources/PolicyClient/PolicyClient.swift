@@ -24,7 +24,7 @@ import PolicyProtocol
 ///     for name in connection.session.wantedHeaders { if let value = headers[name] { check.header(name: name.span, value: value.span) } }
 /// }
 /// await check.wait()
-/// guard case .answered = check.state, let verdict = check.message else { return deny() }
+/// guard let verdict = check.verdict, verdict.decision == .allow else { return deny() }
 /// ```
 public final class PolicyClient {
     /// Every wait and every queue of a client has its limit here.

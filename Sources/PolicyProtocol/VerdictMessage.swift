@@ -78,10 +78,29 @@ public struct VerdictMessage: Sendable, Equatable {
     public static func nextOperation(
         on side: OperationSide, in payload: Span<UInt8>, from position: inout Int
     ) -> HeaderOperation? {
-        let tag = side == .request ? VerdictTag.requestOperation : VerdictTag.responseOperation
+        while let next = nextOperation(in: payload, from: &position) {
+            if next.side == side { return next.operation }
+        }
+        return nil
+    }
+
+    /// The next operation on either side, from the payload that this message was parsed from.
+    ///
+    /// - Parameter position: 0 to begin with; moved past the operation returned.
+    /// - Returns: `nil` after the last.
+    public static func nextOperation(
+        in payload: Span<UInt8>, from position: inout Int
+    ) -> (side: OperationSide, operation: HeaderOperation)? {
         while let field = Field.at(position, in: payload) {
             position = field.end
-            if field.tag == tag { return operation(field, in: payload) }
+            let side: OperationSide
+            switch field.tag {
+            case VerdictTag.requestOperation: side = .request
+            case VerdictTag.responseOperation: side = .response
+            default: continue
+            }
+            guard let operation = operation(field, in: payload) else { return nil }
+            return (side, operation)
         }
         return nil
     }

@@ -64,8 +64,8 @@ extension AccessLine {
     /// The proxy's own reason where it ended the exchange, else the verdict's.
     private func appendReason(to buffer: ByteBuffer) {
         if let reason = exchange.record.reason { return buffer.append(reason.name) }
-        guard exchange.record.hasVerdict, let reason = exchange.check.message?.reason else { return buffer.append("none") }
-        let payload = exchange.check.verdict
+        guard exchange.record.hasVerdict, let reason = exchange.check.verdict?.reason else { return buffer.append("none") }
+        let payload = exchange.check.payload
         buffer.append(reason.bytes(in: payload.bytes))
     }
 }

@@ -72,8 +72,8 @@ struct AccessLine {
 
     /// Lends who the request was made as; nil where nobody knows.
     func withUser(_ body: (borrowing Span<UInt8>?) -> Void) {
-        guard exchange.record.hasVerdict, let subject = exchange.check.message?.subject else { return body(nil) }
-        let payload = exchange.check.verdict
+        guard exchange.record.hasVerdict, let subject = exchange.check.verdict?.subject else { return body(nil) }
+        let payload = exchange.check.payload
         body(subject.bytes(in: payload.bytes))
     }
 

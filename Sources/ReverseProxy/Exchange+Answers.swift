@@ -19,10 +19,10 @@ extension Exchange {
 
     /// Passes on the answer that the verdict carries.
     func answerDenial(_ client: ClientConnection) async -> AfterExchange {
-        guard let verdict = check.message, let status = verdict.status else {
+        guard let verdict = check.verdict, let status = verdict.status else {
             return await answerUnavailable("a denial without a status", client)
         }
-        let payload = check.verdict
+        let payload = check.payload
         upstreamOutput.append(verdict.body.bytes(in: payload.bytes))
         return await answer(status, client)
     }
@@ -140,10 +140,10 @@ extension Exchange {
         output.append(" ")
         output.append(StatusCode.phrase(status))
         output.append("\r\n")
-        if !(record.hasVerdict && check.message?.decision == .deny) { output.append("Content-Type: application/json\r\n") }
+        if !(record.hasVerdict && check.verdict?.decision == .deny) { output.append("Content-Type: application/json\r\n") }
         if record.hasVerdict {
-            let payload = check.verdict
-            responseOperations.append(to: output, from: payload.bytes)
+            let payload = check.payload
+            operations.response.append(to: output, from: payload.bytes)
         }
         appendRequestID()
         fields(output)

@@ -29,8 +29,8 @@ extension Exchange {
         appendGRPCMessage(status)
         output.append("\r\n")
         if record.hasVerdict {
-            let payload = check.verdict
-            responseOperations.append(to: output, from: payload.bytes, but: "content-type")
+            let payload = check.payload
+            operations.response.append(to: output, from: payload.bytes, but: "content-type")
         }
         appendRequestID()
         fields(output)

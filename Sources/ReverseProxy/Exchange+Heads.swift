@@ -9,12 +9,12 @@ extension Exchange {
     ///   - authority: the upstream's, for `Host`.
     ///   - takesTrailers: whether the proxy takes trailers from it whatever happens, and says so where the client does.
     func appendRequestHead(for authority: [UInt8], from client: ClientConnection, takesTrailers: Bool) {
-        let (input, output, payload) = (self.input, upstreamOutput, check.verdict)
+        let (input, output, payload) = (self.input, upstreamOutput, check.payload)
         let bytes = input.bytes
         worker.loop.buffers.furnish(output)
         output.append(head.methodName.bytes(in: bytes))
         output.append(" ")
-        if let query = check.message?.query {
+        if let query = check.verdict?.query {
             output.append(target.path.bytes(in: bytes))
             if !query.isEmpty { output.append("?") }
             output.append(query.bytes(in: payload.bytes))
@@ -34,7 +34,7 @@ extension Exchange {
             }
         }
         kept.flush(bytes, to: output)
-        requestOperations.append(to: output, from: payload.bytes)
+        operations.request.append(to: output, from: payload.bytes)
         if takesTrailers, saysTrailers(bytes) { output.append("TE: trailers\r\n") }
         appendForwardingFields(client, bytes)
         appendCorrelation(payload.bytes)
@@ -66,17 +66,17 @@ extension Exchange {
         let name = field.name.bytes(in: bytes)
         if ownedNames?.contains(name) ?? true { return false }
         if worker.writtenRequestNames.contains(name) { return correlation.keepsTraceState && name.equalsIgnoringCase("tracestate") }
-        if requestOperations.replace(name, in: payload) { return false }
+        if operations.request.replace(name, in: payload) { return false }
         return !(head.connection.namesFields && ConnectionOptions.name(name, in: head.fields, of: bytes))
     }
 
     /// Whether a trailer field of the request goes on: nothing that frames, routes or identifies may come in by that door.
     func passesToUpstream(trailer: FieldLine, _ bytes: Span<UInt8>) -> Bool {
         guard trailer.kind == .other || trailer.kind == .date, let session = check.session else { return false }
-        let payload = check.verdict
+        let payload = check.payload
         let name = trailer.name.bytes(in: bytes)
         return !worker.ownedNames(of: session).contains(name) && !worker.writtenRequestNames.contains(name)
-            && !requestOperations.replace(name, in: payload.bytes)
+            && !operations.request.replace(name, in: payload.bytes)
     }
 
     /// Who asked for what, by which way (RFC 9110 §7.6.3). What the client itself says of it is not believed, so not passed on.
@@ -119,10 +119,10 @@ extension Exchange {
     /// A verdict has the last word where it sets or removes one of these fields.
     private func appendCorrelation(_ payload: Span<UInt8>) {
         let (output, requestID) = (upstreamOutput, correlation.requestID)
-        if !requestID.isEmpty, !requestOperations.replace("x-request-id", in: payload) {
+        if !requestID.isEmpty, !operations.request.replace("x-request-id", in: payload) {
             output.append(field: "X-Request-Id", requestID.bytes)
         }
-        if let trace = correlation.trace, !requestOperations.replace("traceparent", in: payload) {
+        if let trace = correlation.trace, !operations.request.replace("traceparent", in: payload) {
             output.append("traceparent: ")
             trace.append(to: output)
             output.append("\r\n")
@@ -131,8 +131,8 @@ extension Exchange {
 
     /// Tells the client the request's id, so that it can name it when it asks why.
     func appendRequestID() {
-        let (output, requestID, payload) = (self.output, correlation.requestID, check.verdict)
-        guard !requestID.isEmpty, !responseOperations.replace("x-request-id", in: payload.bytes) else { return }
+        let (output, requestID, payload) = (self.output, correlation.requestID, check.payload)
+        guard !requestID.isEmpty, !operations.response.replace("x-request-id", in: payload.bytes) else { return }
         output.append(field: "X-Request-Id", requestID.bytes)
     }
 
@@ -143,7 +143,7 @@ extension Exchange {
     ///   - keepsAlive: whether the client's connection outlives this response.
     ///   - listener: the client's, which may have a field of its own to add.
     func appendResponseHead(_ coding: BodyReader.Coding?, keepsAlive: Bool, by listener: ListenerSetup) {
-        let (input, output, payload) = (upstreamInput, self.output, check.verdict)
+        let (input, output, payload, response) = (upstreamInput, self.output, check.payload, self.response)
         let bytes = input.bytes
         worker.loop.buffers.furnish(output)
         output.append("HTTP/1.1 ")
@@ -162,7 +162,7 @@ extension Exchange {
             }
         }
         kept.flush(bytes, to: output)
-        responseOperations.append(to: output, from: payload.bytes)
+        operations.response.append(to: output, from: payload.bytes)
         appendRequestID()
         output.append(listener.strictTransportSecurityLine)
         if !hasDate {
@@ -200,7 +200,7 @@ extension Exchange {
 
     /// Writes a response that switches to WebSocket.
     func appendSwitchingHead() {
-        let (input, output, payload) = (upstreamInput, self.output, check.verdict)
+        let (input, output, payload) = (upstreamInput, self.output, check.payload)
         let bytes = input.bytes
         worker.loop.buffers.furnish(output)
         output.append("HTTP/1.1 101 Switching Protocols\r\n")
@@ -208,7 +208,7 @@ extension Exchange {
         for field in response.fields where passesToClient(field, hasContent: true, bytes, payload.bytes) {
             output.append(field.line.bytes(in: bytes))
         }
-        responseOperations.append(to: output, from: payload.bytes)
+        operations.response.append(to: output, from: payload.bytes)
         appendRequestID()
         output.append("\r\n")
     }
@@ -223,15 +223,15 @@ extension Exchange {
         default: break
         }
         let name = field.name.bytes(in: bytes)
-        if worker.writtenResponseNames.contains(name) || responseOperations.replace(name, in: payload) { return false }
+        if worker.writtenResponseNames.contains(name) || operations.response.replace(name, in: payload) { return false }
         return !isNamedByConnection(field, bytes)
     }
 
     /// Whether a trailer field of the response goes on: the verdict holds for it as for the head.
     func passesToClient(trailer: FieldLine, _ bytes: Span<UInt8>) -> Bool {
         guard trailer.kind == .other || trailer.kind == .date else { return false }
-        let (name, payload) = (trailer.name.bytes(in: bytes), check.verdict)
-        return !worker.writtenResponseNames.contains(name) && !responseOperations.replace(name, in: payload.bytes)
+        let (name, payload) = (trailer.name.bytes(in: bytes), check.payload)
+        return !worker.writtenResponseNames.contains(name) && !operations.response.replace(name, in: payload.bytes)
     }
 
     /// Whether the response says that this field of it concerns the upstream's connection alone.

@@ -26,16 +26,14 @@ extension Exchange {
         let start = worker.isTimed ? Clock.monotonicNanoseconds() : 0
         await check.wait()
         if worker.isTimed { record.policyNanoseconds = Clock.monotonicNanoseconds() - start }
-        guard case .answered = check.state, let verdict = check.message else {
+        guard let verdict = check.verdict else {
             if case .lost(let loss) = check.state { return .unanswered("\(loss)") }
             return .unanswered("the policy daemon gave no verdict")
         }
         record.hasVerdict = true
-        let payload = check.verdict
-        responseOperations.load(.response, of: payload.bytes)
-        guard verdict.decision == .allow else { return .denied }
-        requestOperations.load(.request, of: payload.bytes)
-        return .allowed
+        let payload = check.payload
+        operations.load(payload.bytes)
+        return verdict.decision == .allow ? .allowed : .denied
     }
 
     /// Whether `Connection` names a field of this request that the daemon would see, and the upstream would not.

@@ -22,8 +22,7 @@ final class Exchange {
     var response = ResponseHead()
     var target = RequestTarget.none
     let check = PendingCheck()
-    var requestOperations = HeaderOperations()
-    var responseOperations = HeaderOperations()
+    var operations = VerdictOperations()
     let record = AccessRecord()
     let correlation = Correlation()
     let origin = Origin()
@@ -156,8 +155,7 @@ final class Exchange {
         correlation.clear()
         origin.clear()
         target = .none
-        requestOperations.clear()
-        responseOperations.clear()
+        operations.clear()
     }
 
     /// One empty line before a request is passed over (RFC 9112 §2.2); a second one is refused as a malformed request line.
@@ -237,8 +235,7 @@ final class Exchange {
 
     /// Whether its buffers are as small as at first: one that served a large message is let go, so that it doesn't stay for good.
     var isSmall: Bool {
-        for buffer in [input, output, upstreamInput, upstreamOutput] where buffer.capacity > BufferPool.bufferBytes { return false }
-        return true
+        max(input.capacity, output.capacity, upstreamInput.capacity, upstreamOutput.capacity) <= BufferPool.bufferBytes
     }
 
     /// Takes the head off the input, once. Its ranges mean nothing any more.

@@ -2,19 +2,37 @@ import Bytes
 import HTTPMessage
 import PolicyProtocol
 
+/// A verdict's operations on both messages' headers.
+struct VerdictOperations {
+    private(set) var request = HeaderOperations()
+    private(set) var response = HeaderOperations()
+
+    mutating func load(_ payload: Span<UInt8>) {
+        clear()
+        var position = 0
+        while let (side, operation) = VerdictMessage.nextOperation(in: payload, from: &position) {
+            switch side {
+            case .request: request.add(operation)
+            case .response: response.add(operation)
+            }
+        }
+    }
+
+    mutating func clear() {
+        request.clear()
+        response.clear()
+    }
+}
+
 /// A verdict's operations on one message's headers, as ranges of the verdict's payload.
 struct HeaderOperations {
     private var operations: [HeaderOperation] = []
     /// A bit for each length of a name that occurs.
     private var lengths: UInt64 = 0
 
-    mutating func load(_ side: OperationSide, of payload: Span<UInt8>) {
-        clear()
-        var position = 0
-        while let operation = VerdictMessage.nextOperation(on: side, in: payload, from: &position) {
-            operations.append(operation)
-            lengths |= Self.bit(of: operation.name.count)
-        }
+    mutating func add(_ operation: HeaderOperation) {
+        operations.append(operation)
+        lengths |= Self.bit(of: operation.name.count)
     }
 
     mutating func clear() {

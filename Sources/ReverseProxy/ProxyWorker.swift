@@ -3,7 +3,7 @@ import EventLoop
 import Logging
 import PolicyClient
 
-/// One worker: an actor on its own loop, and a task for each of its connections.
+/// One worker: an actor on its own loop, and a task for each connection that is not idle.
 actor ProxyWorker {
     nonisolated let loop: EventLoop
     nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe loop.asUnownedSerialExecutor() }

@@ -42,6 +42,9 @@ struct Relay {
     private let exchange: Exchange
     private let client: ClientConnection
     private let upstream: UpstreamConnection
+    // Of both, at hand: what is read by way of an object is retained and released each time.
+    private let clientStream: any ByteStream
+    private let upstreamStream: any ByteStream
     private let waits: WaitLimits
     private let deadline: Int64
     /// Whether a circuit breaker wants to know whether there is an answer.
@@ -66,6 +69,8 @@ struct Relay {
         self.exchange = exchange
         self.client = client
         self.upstream = upstream
+        clientStream = client.stream
+        upstreamStream = upstream.stream
         let forwarding = exchange.forwarding
         waits = forwarding.waits
         deadline = forwarding.deadline
@@ -93,7 +98,7 @@ struct Relay {
                 if rounds % Self.roundsPerTurn == 0 { await client.waiter.yieldTurn() }
             case .nothingMoved:
                 // Nothing is received from a client whose request is complete, so a reset shows here alone.
-                if client.stream.isBroken { return .clientGone }
+                if clientStream.isBroken { return .clientGone }
                 if client.waiter.isDue { return awaitsUpstream ? .upstreamTimeout : .clientTooSlow }
                 if exchange.worker.isDrainOver { return .drainOver }
                 exchange.stripBuffers()
@@ -142,8 +147,8 @@ struct Relay {
         let before = exchange.upstreamOutput.count
         try pass(exchange)
         var hasMoved = exchange.upstreamOutput.count > before
-        if !requestBody.hasEnded, client.stream.isReadable, exchange.upstreamOutput.count < Self.roomBytes {
-            switch client.stream.receive(into: exchange.input) {
+        if !requestBody.hasEnded, clientStream.isReadable, exchange.upstreamOutput.count < Self.roomBytes {
+            switch clientStream.receive(into: exchange.input) {
             case .received:
                 hasMoved = true
                 try pass(exchange)
@@ -166,8 +171,8 @@ struct Relay {
 
     private mutating func sendRequest() -> Bool {
         let output = exchange.upstreamOutput
-        guard !output.isEmpty || upstream.stream.hasUnsent, upstream.stream.isWritable else { return false }
-        if case .failed = upstream.stream.send(output) {
+        guard !output.isEmpty || upstreamStream.hasUnsent, upstreamStream.isWritable else { return false }
+        if case .failed = upstreamStream.send(output) {
             // It may have answered before it closed: what it said is read all the same.
             output.clear()
             isRequestAbandoned = true
@@ -182,11 +187,11 @@ struct Relay {
         let input = exchange.upstreamInput
         // While there is room behind it, what is left in the input is a head or a chunk's frame in parts, and limited as such.
         // Behind the response nothing is read: it would be kept, without a limit, for as long as the client doesn't read.
-        guard upstream.stream.isReadable, !hasUpstreamEnded, !(hasBegunResponse && responseBody.hasEnded),
+        guard upstreamStream.isReadable, !hasUpstreamEnded, !(hasBegunResponse && responseBody.hasEnded),
             exchange.output.count < Self.roomBytes
         else { return false }
         exchange.worker.loop.buffers.furnish(input)
-        switch upstream.stream.receive(into: input) {
+        switch upstreamStream.receive(into: input) {
         case .received:
             hasReceivedAnything = true
             return true
@@ -275,13 +280,13 @@ struct Relay {
     private mutating func sendResponse() -> Round {
         let output = exchange.output
         var hasMoved = false
-        if !output.isEmpty || client.stream.hasUnsent, client.stream.isWritable {
-            if case .failed = client.stream.send(output) { return .ended(.clientGone) }
+        if !output.isEmpty || clientStream.hasUnsent, clientStream.isWritable {
+            if case .failed = clientStream.send(output) { return .ended(.clientGone) }
             hasMoved = true
             // An interim response of which a part is left counts as well: nothing else can stand in its middle.
             if hasBegunResponse || !output.isEmpty { hasSentResponse = true }
         }
-        guard hasBegunResponse, responseBody.hasEnded, output.isEmpty, !client.stream.hasUnsent else { return hasMoved ? .moved : .nothingMoved }
+        guard hasBegunResponse, responseBody.hasEnded, output.isEmpty, !clientStream.hasUnsent else { return hasMoved ? .moved : .nothingMoved }
         // Bytes behind the response, or a request that is not all sent: the connection is of no use to the next exchange.
         let isClean = isRequestSent && exchange.upstreamOutput.isEmpty && exchange.upstreamInput.isEmpty
         // Some upstreams answer HEAD with content, which may still be on its way.

@@ -43,12 +43,12 @@ private actor Asker {
         let headers = request.headers.filter { wanted.contains($0.name) }
         send(request, headers, check, on: connection)
         await check.wait()
-        guard case .answered = check.state, let verdict = check.message else {
+        guard let verdict = check.verdict else {
             if case .lost(let loss) = check.state { throw Failure("\(loss)") }
             throw Failure("no verdict")
         }
         let unsent = request.headers.map(\.name).filter { !wanted.contains($0) }
-        let payload = check.verdict
+        let payload = check.payload
         return Answer(verdict, payload.bytes, unsentHeaders: unsent)
     }
 

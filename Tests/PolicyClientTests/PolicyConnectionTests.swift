@@ -48,15 +48,15 @@ extension PendingCheck {
     func outcome() async -> String {
         await wait()
         switch state {
-        case .answered: return message.map { text(of: $0) } ?? "no message"
+        case .answered: return verdict.map { reason(of: $0) } ?? "no verdict"
         case .lost(let loss): return loss.reason
         case .idle, .waiting: return "\(state)"
         }
     }
 
-    private func text(of message: VerdictMessage) -> String {
-        let payload = verdict
-        return message.reason.bytes(in: payload.bytes).text
+    private func reason(of verdict: VerdictMessage) -> String {
+        let payload = self.payload
+        return verdict.reason.bytes(in: payload.bytes).text
     }
 }
 
@@ -241,7 +241,7 @@ extension PendingCheck {
             peer.send(Frames.allow(2, reason: "second"))
             #expect(await check.outcome() == "second")
             stage.ask(connection, with: check)
-            #expect(check.message == nil)
+            #expect(check.verdict == nil)
         }
     }
 }

@@ -62,8 +62,8 @@ final class UpstreamService {
         switch hashKey {
         case nil: return nil
         case .subject?:
-            guard let subject = exchange.check.message?.subject, !subject.isEmpty else { return nil }
-            let payload = exchange.check.verdict
+            guard let subject = exchange.check.verdict?.subject, !subject.isEmpty else { return nil }
+            let payload = exchange.check.payload
             return KeyHash.of(subject.bytes(in: payload.bytes))
         case .header(let wanted)?:
             let input = exchange.input
