@@ -4,6 +4,7 @@ import hashlib
 import json
 
 import shutil
+import socket
 import subprocess
 import threading
 
@@ -625,6 +626,25 @@ def test_a_download_waits_for_a_client_that_does_not_read(gateway, upstream, rea
         # Others are served, on other connections.
         with HTTP2Client(gateway.port) as other:
             assert other.ask("GET", "/health").status == 200
+
+
+def test_what_a_client_says_while_it_takes_nothing_is_heard_once_it_does(gateway, upstream):
+    """Its windows are opened while the gateway, whose output is full, doesn't read; the rest of the answer waits for just that."""
+    window, total, sent = 20 * MEGABYTE, 25 * MEGABYTE, []
+    upstream.play(download(total, sent))
+    narrow = socket.socket()
+    narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+    narrow.connect(("127.0.0.1", gateway.port))
+    narrow.settimeout(20)
+    wide = {h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: window}
+    with HTTP2Client(gateway.port, consumes=False, settings=wide, sock=narrow) as client:
+        client.connection.increment_flow_control_window(window)
+        stream = client.request(token=TOKEN)
+        assert until_still(lambda: sum(sent)) < window
+        for on in (None, stream):
+            client.connection.increment_flow_control_window(total, on)
+        client.flush()
+        assert len(client.answer(stream).body) == total
 
 
 def test_an_answer_that_nobody_takes_is_given_up(small_gateway, upstream):

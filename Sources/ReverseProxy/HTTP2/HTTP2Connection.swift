@@ -43,6 +43,8 @@ final class HTTP2Connection {
     private var nextLookMilliseconds: Int64
     private var sentByteCount = 0
     private var willFlush = false
+    /// Whether there is more to send than one turn's, and the kernel takes it.
+    private var hasMore = false
     private var isLost = false
 
     /// - Parameters:
@@ -77,13 +79,13 @@ final class HTTP2Connection {
         while true {
             if !arrived.isEmpty { return arrived.removeFirst() }
             if worker.isDraining { session.drain() }
-            let hasMoved = receive()
+            let hasMoved = mayReceive && receive()
             flush()
             // Of a connection that has failed, no stream goes on (RFC 9113 §5.4.1).
             if session.isOver { session.closeStreams(for: self) }
             if !arrived.isEmpty { continue }
             if hasEnded { return nil }
-            guard !hasMoved else {
+            guard !hasMoved, !hasMore, !mayReceive else {
                 rounds &+= 1
                 if rounds % Self.roundsPerTurn == 0 { await client.waiter.yieldTurn() }
                 continue
@@ -125,9 +127,12 @@ final class HTTP2Connection {
 
     // MARK: Bytes
 
+    /// A client that doesn't take what it is sent is not listened to: its frames would be answered into memory.
+    private var mayReceive: Bool {
+        !isLost && client.stream.isReadable && output.count < Self.outputBytes && !session.isOver
+    }
+
     private func receive() -> Bool {
-        // A client that doesn't take what it is sent is not listened to: its frames would be answered into memory.
-        guard !isLost, !session.isOver, client.stream.isReadable, output.count < Self.outputBytes else { return false }
         worker.loop.buffers.furnish(input)
         switch client.stream.receive(into: input) {
         case .received: session.receive(input, for: self, nowMilliseconds: worker.loop.nowMilliseconds)
@@ -227,18 +232,29 @@ extension HTTP2Connection: TurnFlushing {
     /// Writes what the streams have, and sends it as far as the kernel takes it.
     func flush() {
         willFlush = false
-        guard !isLost else { return output.clear() }
+        hasMore = send()
+        // Sent while the task was parked: there may be more, for which the others have their turn first, or room to receive again.
+        if hasMore || mayReceive { client.waiter.wake() }
+    }
+
+    private func send() -> Bool {
         for _ in 0..<Self.flushesPerTurn {
+            guard !isLost else {
+                output.clear()
+                return false
+            }
             worker.loop.buffers.furnish(output)
             session.flush(for: self)
-            guard !output.isEmpty || client.stream.hasUnsent, client.stream.isWritable else { return }
+            guard !output.isEmpty || client.stream.hasUnsent, client.stream.isWritable else { return false }
             let before = output.count
-            if case .failed = client.stream.send(output) { return lose() }
+            if case .failed = client.stream.send(output) {
+                lose()
+                return false
+            }
             sentByteCount += before - output.count
-            guard output.isEmpty, before >= Self.outputBytes else { return }
+            guard output.isEmpty, before >= Self.outputBytes else { return false }
         }
-        // There is more, and the kernel takes it: after the others have had their turn.
-        client.waiter.wake()
+        return true
     }
 }
 

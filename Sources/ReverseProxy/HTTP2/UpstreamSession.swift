@@ -19,6 +19,8 @@ final class UpstreamSession {
     private let limits: HeadLimits
     private let idleTimeoutMilliseconds: Int64
     private var willFlush = false
+    /// Whether there is more to send than one turn's, and the kernel takes it.
+    private var hasMore = false
     private var isLost = false
     /// No further request goes by it: it is closed once those under way are over.
     private var isRetired = false
@@ -74,14 +76,14 @@ final class UpstreamSession {
         var (rounds, wasGreeted) = (0, false)
         flush()
         while !isOver, !mustEnd {
-            let hasMoved = receive()
+            let hasMoved = mayReceive && receive()
             flush()
             if session.isGreeted != wasGreeted {
                 wasGreeted = true
                 changed()
             }
             if isRetired, session.streamCount == 0 { break }
-            guard hasMoved else {
+            guard hasMoved || hasMore || mayReceive else {
                 loop.buffers.strip(input)
                 loop.buffers.strip(output)
                 await waiter.park()
@@ -148,8 +150,9 @@ final class UpstreamSession {
 
     // MARK: Bytes
 
+    private var mayReceive: Bool { !isLost && stream.isReadable && output.count < Self.outputBytes }
+
     private func receive() -> Bool {
-        guard !isLost, stream.isReadable, output.count < Self.outputBytes else { return false }
         loop.buffers.furnish(input)
         switch stream.receive(into: input) {
         case .received:
@@ -165,19 +168,28 @@ final class UpstreamSession {
 extension UpstreamSession: TurnFlushing {
     func flush() {
         willFlush = false
-        guard !isLost else { return output.clear() }
+        hasMore = send()
+        // Sent while the task was parked: there may be more, for which the others have their turn first, or room to receive again.
+        if hasMore || mayReceive || isLost { waiter.wake() }
+    }
+
+    private func send() -> Bool {
         for _ in 0..<Self.flushesPerTurn {
+            guard !isLost else {
+                output.clear()
+                return false
+            }
             loop.buffers.furnish(output)
             session.flush(for: self)
-            guard !output.isEmpty || stream.hasUnsent, stream.isWritable else { return }
+            guard !output.isEmpty || stream.hasUnsent, stream.isWritable else { return false }
             let before = output.count
             if case .failed = stream.send(output) {
                 isLost = true
-                return waiter.wake()
+                return false
             }
-            guard output.isEmpty, before >= Self.outputBytes else { return }
+            guard output.isEmpty, before >= Self.outputBytes else { return false }
         }
-        waiter.wake()
+        return true
     }
 }
 

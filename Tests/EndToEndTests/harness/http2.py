@@ -16,7 +16,7 @@ class Answer:
     """What has come on one stream."""
     headers: list[tuple[str, str]] = field(default_factory=list)
     interim: list[list[tuple[str, str]]] = field(default_factory=list)
-    body: bytes = b""
+    body: bytearray = field(default_factory=bytearray)
     trailers: list[tuple[str, str]] = field(default_factory=list)
     ended: bool = False
     reset: int | None = None
@@ -34,10 +34,11 @@ class Answer:
 
 
 class HTTP2Client:
-    """One connection, in the clear. `consumes` opens the windows again for what has come; without it, the gateway has to wait."""
+    """One connection, in the clear, or on the socket given. `consumes` opens the windows again for what has come; without it, the gateway has to wait."""
 
-    def __init__(self, port: int, *, consumes: bool = True, timeout: float = 20.0, settings=None, greet: bool = True):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout)
+    def __init__(self, port: int, *, consumes: bool = True, timeout: float = 20.0, settings=None, greet: bool = True,
+                 sock: socket.socket | None = None):
+        self.socket = sock or socket.create_connection(("127.0.0.1", port), timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.consumes = consumes
         self.answers: dict[int, Answer] = {}
