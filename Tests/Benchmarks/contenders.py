@@ -4,14 +4,19 @@ import contextlib
 import http.client
 import os
 import pathlib
+import ssl
 import subprocess
 
 import processes
+from harness.authority import Identity
 from harness.gateway import connects
 from harness.process import environment, free_port
+from harness.tls_gateway import listeners_yaml, tls_yaml
 
 BODY_BYTES = 295
 PATH = "/api/projects"
+LARGE_BYTES = 1 << 30
+LARGE_PATH = "/api/projects/large"
 
 
 class Site:
@@ -28,8 +33,9 @@ class Contender:
     name = ""
     label = ""
 
-    def __init__(self, site: Site):
-        self.site, self.port = site, free_port()
+    def __init__(self, site: Site, identity: Identity | None = None):
+        """With an `identity`, its clients speak TLS, and HTTP/2 or HTTP/1.1 as they like."""
+        self.site, self.port, self.identity = site, free_port(), identity
         self.directory = site.directory / f"{self.name}-{self.port}"
         self.processes: dict[str, subprocess.Popen] = {}
         self._stops = contextlib.ExitStack()
@@ -59,6 +65,10 @@ class Contender:
         """Memory of the process that holds the clients' connections: the one started last."""
         return processes.private_dirty_bytes(processes.family(list(self.processes.values())[-1].pid))
 
+    def proxy_peak_bytes(self) -> int:
+        """The most that was resident at once of any process of the proxy, since it started."""
+        return max(processes.peak_bytes(pid) for pid in processes.family(list(self.processes.values())[-1].pid))
+
     def run(self, part: str, arguments: list, ready, **variables: str) -> None:
         """Starts one program with its output in a file and returns when `ready()`."""
         log = self.directory / f"{part}.log"
@@ -77,7 +87,7 @@ class Contender:
         return path
 
     def answers(self) -> bool:
-        return status(self.port, self.site.token) == 200
+        return status(self.port, self.site.token, is_secure=self.identity is not None) == 200
 
     def forget_log(self) -> None:
         """Empties the request log, so that a long run does not fill the disk."""
@@ -92,7 +102,12 @@ class Upstream(Contender):
 
     def start(self) -> None:
         body = '{"service":"projects","data":"' + "x" * (BODY_BYTES - 32) + '"}'
-        server = f"location / {{ default_type application/json; return 200 '{body}'; }}"
+        # A file without content on the disk, that is read from the page cache.
+        os.truncate(self.write("large", ""), LARGE_BYTES)
+        server = (
+            f"location / {{ default_type application/json; return 200 '{body}'; }}"
+            f"location = {LARGE_PATH} {{ alias {self.directory}/large; sendfile on; }}"
+        )
         self.run("nginx", nginx(self, "", server), self.answers)
 
 
@@ -100,6 +115,10 @@ class HAProxy(Contender):
     name, label = "haproxy", "HAProxy, bare"
 
     def start(self) -> None:
+        bind = f"127.0.0.1:{self.port}"
+        if self.identity:
+            both = self.write("identity.pem", "".join(pathlib.Path(file).read_text() for file in (self.identity.certificate, self.identity.key)))
+            bind += f" ssl crt {both} alpn h2,http/1.1"
         configuration = self.write("haproxy.cfg", f"""
 global
     nbthread 1
@@ -111,7 +130,7 @@ defaults
     timeout server 30s
     timeout http-keep-alive 60s
 frontend gateway
-    bind 127.0.0.1:{self.port}
+    bind {bind}
     default_backend upstream
 backend upstream
     http-reuse always
@@ -142,8 +161,8 @@ class PolicyDaemon(Contender):
 
     name = "policyd"
 
-    def __init__(self, site: Site):
-        super().__init__(site)
+    def __init__(self, site: Site, identity: Identity | None = None):
+        super().__init__(site, identity)
         self.socket = self.directory / "policy.sock"
 
     def start(self) -> None:
@@ -205,13 +224,15 @@ class Gatehouse(PolicyDaemon):
         self.start_proxy()
 
     def start_proxy(self) -> None:
-        configuration = self.write("proxy.yaml", f"""
-routes:
-  {PATH}: http://127.0.0.1:{self.site.upstream_port}
-""")
+        routes = f"routes:\n  {PATH}: http://127.0.0.1:{self.site.upstream_port}\n"
+        port = {"PORT": str(self.port)}
+        if self.identity:
+            tls = tls_yaml(self.identity)
+            routes, port = routes + listeners_yaml({f"127.0.0.1:{self.port}": f"{{ {tls} }}"}), {}
+        configuration = self.write("proxy.yaml", routes)
         self.run(
             "proxy", [self.site.binaries / "gatehouse-proxy", "--config", configuration], self.answers,
-            PORT=str(self.port), POLICY_SOCKET=str(self.socket), WORKERS="1", LOG_FORMAT="gateway",
+            **port, POLICY_SOCKET=str(self.socket), WORKERS="1", LOG_FORMAT="gateway",
         )
 
     def forget_log(self) -> None:
@@ -224,6 +245,9 @@ def nginx(contender: Contender, before_server: str, in_server: str) -> list:
     temporary = "".join(
         f"{kind}_temp_path {directory}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
+    certificate = ""
+    if contender.identity:
+        certificate = f"ssl_certificate {contender.identity.certificate}; ssl_certificate_key {contender.identity.key};"
     # Without `user`, a master that runs as root has workers that cannot enter this private directory.
     user = "user root;" if os.geteuid() == 0 else ""
     configuration = contender.write("nginx.conf", f"""
@@ -240,7 +264,8 @@ http {{
     keepalive_requests 1000000000;
     {before_server}
     server {{
-        listen 127.0.0.1:{contender.port} backlog=4096;
+        listen 127.0.0.1:{contender.port} backlog=4096{" ssl http2" if contender.identity else ""};
+        {certificate}
         {in_server}
     }}
 }}
@@ -248,9 +273,12 @@ http {{
     return ["nginx", "-e", directory / "error.log", "-c", configuration]
 
 
-def status(port: int, token: str) -> int | None:
+def status(port: int, token: str, is_secure: bool = False) -> int | None:
     """The status of one request with the token, or nothing where nobody answers."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    if is_secure:
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=2, context=ssl._create_unverified_context())
+    else:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
     try:
         connection.request("GET", PATH, headers={"Authorization": f"Bearer {token}"})
         return connection.getresponse().status

@@ -40,6 +40,12 @@ def private_dirty_bytes(pids: list[int]) -> int:
     )
 
 
+def peak_bytes(pid: int) -> int:
+    """The most memory that was resident at once since the process started."""
+    lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+
+
 def lift_descriptor_limit() -> None:
     """Raises the soft limit on descriptors for this program and all that it starts. Raises where the hard one is too low."""
     wanted = 10_000  # 3,000 connections come in and go out, and HAProxy wants what twice its limit of connections needs
