@@ -28,7 +28,9 @@ public struct Denials: Sendable {
         hasUsualLimitBody = responses[.limited] == nil
         prepared = Reason.allCases.map { reason in
             guard let response = responses[reason.denialKind] else { return Self.usual(reason) }
-            guard !response.body.dependsOnRequest, !response.body.dependsOnClaims, response.headers.isEmpty, reason != .conditionFailed else {
+            guard !response.body.dependsOnRequest, !response.body.dependsOnClaims, response.headers.isEmpty, reason != .conditionFailed,
+                reason != .certificateUnfit
+            else {
                 return nil
             }
             return Self.render(response, reason, Self.facts(reason, reason.bytes), .anonymous, RequestView.none())

@@ -178,6 +178,12 @@ public struct Evaluation {
     private mutating func checkConditions(of known: KnownIdentity, _ request: borrowing RequestView) -> Action {
         guard let rule else { return misused() }
         self.known = known
+        for condition in rule.options.certificateConditions {
+            guard request.parts.certificate != nil else { return deny(.certificateMissing, request) }
+            let holds = condition.holds(for: request)
+            trace?.note("condition on the certificate's \(condition.fact.rawValue): \(holds ? "holds" : "doesn't hold")")
+            guard holds else { return deny(.certificateUnfit, text: condition.reason.bytes, request) }
+        }
         trace?.note(rule.options.conditions, known.identity.claims)
         let prepared = known.prepared(for: rule)
         switch prepared.refusal {

@@ -38,6 +38,10 @@ public enum Reason: UInt8, Sendable, CaseIterable {
 
     /// A condition of the rule doesn't hold; most have a text of their own.
     case conditionFailed
+    /// A condition asks for a client's certificate, and there is none.
+    case certificateMissing
+    /// A condition on the certificate doesn't hold; most have a text of their own.
+    case certificateUnfit
     /// A limit lets nothing through for this subject.
     case subjectDenied
 
@@ -84,6 +88,8 @@ public enum Reason: UInt8, Sendable, CaseIterable {
         case .keysUnavailable: "keys-unavailable"
         case .revocationUnavailable: "revocation-unavailable"
         case .conditionFailed: "condition-failed"
+        case .certificateMissing: "certificate-missing"
+        case .certificateUnfit: "certificate-unfit"
         case .subjectDenied: "subject-denied"
         case .limitExceeded: "limit-exceeded"
         case .limitExceededCountedLocally: "limit-exceeded-counted-locally"
@@ -111,7 +117,7 @@ extension Reason {
             .tokenKeyUnknown, .tokenIssuerUnknown, .issuerNotAccepted, .tokenTypeWrong, .tokenAudienceWrong, .tokenNotYetValid,
             .tokenExpired, .tokenTooOld, .tokenClaimMissing, .tokenClaimsUnfit, .tokenRevoked, .apiKeyUnknown:
             .unauthorized
-        case .ruleMissing, .conditionFailed, .subjectDenied: .forbidden
+        case .ruleMissing, .conditionFailed, .certificateMissing, .certificateUnfit, .subjectDenied: .forbidden
         case .tooManyFailures, .limitExceeded, .limitExceededCountedLocally: .limited
         case .keysUnavailable, .revocationUnavailable, .storeUnavailable: .unavailable
         case .verdictTooLarge, .internalFailure, .allowed, .allowedCountedLocally, .allowedUncounted, .allowedPreflight: .failed
@@ -128,7 +134,8 @@ extension Reason {
         case .tokenRevoked: "Token has been revoked. Please re-authenticate."
         case .apiKeyUnknown: "Unknown API key. Authentication failed."
         case .ruleMissing: "No rule admits this request."
-        case .conditionFailed: "You are not allowed to do this."
+        case .certificateMissing: "A client certificate is needed for this."
+        case .conditionFailed, .certificateUnfit: "You are not allowed to do this."
         case .subjectDenied: "You are not allowed to use this service."
         case .tooManyFailures: "Too many failed attempts to authenticate. Please try again later."
         case .limitExceeded, .limitExceededCountedLocally: "Rate limit exceeded."

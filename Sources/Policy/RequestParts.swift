@@ -28,6 +28,8 @@ public struct RequestParts: Sendable {
     /// The client's IP address as text; empty where it has none.
     public var clientAddress = 0..<0
     public var headers: [Header] = []
+    /// What the client has shown, and whoever asks has verified; nil for none. No header is ever taken for one.
+    public var certificate: CertificateParts?
 
     public init() {}
 
@@ -84,7 +86,7 @@ public struct Request: Sendable {
     ///   - headers: their names in any case.
     public init(
         method: String = "GET", host: String = "localhost", target: String = "/", headers: [(name: String, value: String)] = [],
-        clientAddress: String = ""
+        clientAddress: String = "", certificate: ClientCertificate? = nil
     ) {
         var bytes: [UInt8] = []
         func append(_ text: String) -> Range<Int> { Self.append(text, to: &bytes) }
@@ -95,6 +97,13 @@ public struct Request: Sendable {
         parts.clientAddress = append(clientAddress)
         for header in headers {
             parts.headers.append(RequestParts.Header(name: append(header.name.lowercased()), value: append(header.value)))
+        }
+        if let certificate {
+            let start = bytes.count
+            bytes += certificate.fingerprint
+            let end = bytes.count
+            let names = certificate.names.map { CertificateParts.Name($0.kind, append($0.text)) }
+            parts.certificate = CertificateParts(fingerprint: start..<end, subject: append(certificate.subject), names: names)
         }
         self.bytes = bytes
         self.parts = parts

@@ -18,6 +18,7 @@ public final class Rule: Sendable {
         public var issuers: Set<Int>?
         public var acceptsAPIKeys = true
         public var conditions: [ClaimCondition] = []
+        public var certificateConditions: [CertificateCondition] = []
         public var limits: [Limit] = []
         /// Counted before anybody is authenticated.
         public var limitsBeforeAuthentication: [Limit] = []

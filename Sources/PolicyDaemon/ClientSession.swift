@@ -147,6 +147,20 @@ final class ClientSession: DialectSession, DecisionReceiver {
     }
 }
 
+extension CertificateParts {
+    fileprivate convenience init(_ field: CertificateField) {
+        let names = field.names.map { name in
+            let kind: CertificateFact = switch name.kind {
+            case .domain: .dns
+            case .uri: .uri
+            case .email: .email
+            }
+            return Name(kind, name.text.range)
+        }
+        self.init(fingerprint: field.fingerprint.range, subject: field.subject.range, names: names)
+    }
+}
+
 extension RequestParts {
     /// Takes over the places of a CHECK's fields.
     fileprivate mutating func read(checkIn payload: Span<UInt8>) throws(ProtocolError) {
@@ -158,5 +172,6 @@ extension RequestParts {
         authority = check.authority.range
         setTarget(check.target.range, in: payload)
         clientAddress = check.peerAddress.range
+        certificate = check.certificate.map(CertificateParts.init)
     }
 }

@@ -38,7 +38,8 @@ final class WorkerObserver: DecisionObserver {
         log.write(
             LoggedDecision(
                 isAllowed: decision.denial == nil, reason: decision.reasonText, status: decision.denial?.status,
-                rule: decision.rule?.name, limits: limits, durationNanoseconds: duration),
+                rule: decision.rule?.name, limits: limits, certificate: request.certificate(.fingerprint)?.string,
+                durationNanoseconds: duration),
             method: request.method, host: request.authority, target: request.path, client: request.clientAddress,
             subject: subject.span)
     }

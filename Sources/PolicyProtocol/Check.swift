@@ -15,6 +15,7 @@ enum CheckTag {
     static let peerAddress: UInt8 = 0x85
     static let peerPort: UInt8 = 0x06
     static let header: UInt8 = 0x87
+    static let certificate: UInt8 = 0x08
 }
 
 /// Writes one CHECK frame at the end of a buffer: the request, then its headers, then ``finish()``.
@@ -50,6 +51,11 @@ public struct CheckWriter: ~Copyable {
         if frame.beginHeader(CheckTag.header, name: name, valueCount: value.count) { frame.buffer.append(value) }
     }
 
+    /// Says which certificate the client has shown. At most once, and only of one that was verified.
+    ///
+    /// - Parameter encoded: by ``CertificateField/encode(fingerprint:subject:names:)``.
+    public mutating func certificate(_ encoded: Span<UInt8>) { frame.field(CheckTag.certificate, encoded) }
+
     /// Completes the frame.
     ///
     /// - Throws: `frameTooLarge`, with the buffer as it was before the frame was begun. The request must be denied.
@@ -67,6 +73,8 @@ public struct CheckMessage: Sendable, Equatable {
     public private(set) var peerAddress = FieldRange.empty
     public private(set) var peerPort: UInt16?
     public private(set) var headerCount = 0
+    /// The client's, verified; nil where it has shown none.
+    public private(set) var certificate: CertificateField?
 
     /// Reads a CHECK.
     ///
@@ -149,6 +157,9 @@ public struct CheckMessage: Sendable, Equatable {
         case CheckTag.peerPort:
             try seen.note(field.tag, "peer port")
             peerPort = try field.uint16(in: payload, "peer port")
+        case CheckTag.certificate:
+            try seen.note(field.tag, "certificate")
+            certificate = try CertificateField(field.range, in: payload)
         default:
             try skipUnknown(field.tag, in: "CHECK")
         }

@@ -96,6 +96,12 @@ public enum FieldRules {
         return invalid == 0
     }
 
+    /// Whether no byte is a control character of ASCII.
+    static func isPrintable(_ bytes: Span<UInt8>) -> Bool {
+        for index in bytes.indices where bytes[index] < 0x20 || bytes[index] == 0x7F { return false }
+        return true
+    }
+
     /// Whether `bytes` may stand behind a target's question mark and reach the upstream as they are.
     static func isQuery(_ bytes: Span<UInt8>) -> Bool {
         guard isVisible(bytes) else { return false }

@@ -25,6 +25,8 @@ public enum ProtocolLimits {
     public static let methodBytes = 64
     public static let authorityBytes = 1_024
     public static let peerAddressBytes = 45
+    public static let certificateNames = 32
+    public static let certificateNameBytes = 1_024
     public static let reasonBytes = 64
     public static let subjectBytes = 1_024
     public static let errorMessageBytes = 1_024

@@ -1,4 +1,5 @@
 import EventLoop
+import PolicyProtocol
 import TLS
 
 extension ClientConnection {
@@ -12,11 +13,28 @@ extension ClientConnection {
         do throws(TLSFailure) {
             let stream = try await beginTLS(on: socket, certificates, waiter, worker)
             return ClientConnection(
-                stream, from: address, by: listener, certificate: stream.peerCertificate, on: waiter, in: worker)
+                stream, from: address, by: listener, certificate: try described(stream.peerCertificate), on: waiter, in: worker)
         } catch {
             // Whoever scans the network causes these: no matter for the operator.
             worker.state.logger.debug("no TLS with \(address): \(error)")
             return nil
+        }
+    }
+
+    /// What CHECKs say of a client's certificate. One that they can't is refused: nobody could judge by it.
+    private static func described(_ certificate: PeerCertificate?) throws(TLSFailure) -> [UInt8]? {
+        guard let certificate else { return nil }
+        let names = certificate.names.map { name -> (kind: CertificateNameKind, text: String) in
+            switch name.kind {
+            case .domain: (.domain, name.text.lowercased())
+            case .uri: (.uri, name.text)
+            case .email: (.email, name.text)
+            }
+        }
+        do throws(ProtocolError) {
+            return try CertificateField.encode(fingerprint: certificate.fingerprint, subject: certificate.subject, names: names)
+        } catch {
+            throw TLSFailure("the client's certificate is refused: \(error.message)")
         }
     }
 

@@ -1,6 +1,5 @@
 import Bytes
 import EventLoop
-import TLS
 
 /// What happens to the client's connection after an exchange.
 enum AfterExchange {
@@ -29,8 +28,8 @@ final class ClientConnection {
     var arrival = Arrival() { didSet { judgePeer() } }
     /// Where it came in.
     let listener: ListenerSetup
-    /// What the client has shown and is known by; nil for nothing.
-    let certificate: PeerCertificate?
+    /// What the policy daemon is told of the certificate that the client has shown; nil for none.
+    let certificate: [UInt8]?
     private(set) var worker: WorkerContext
     /// Whether it is one stream of many on an HTTP/2 connection.
     let isHTTP2: Bool
@@ -42,7 +41,7 @@ final class ClientConnection {
 
     /// - Parameter waiter: the one the stream was waited for with.
     init(
-        _ stream: any ByteStream, from address: SocketAddress, by listener: ListenerSetup, certificate: PeerCertificate? = nil,
+        _ stream: any ByteStream, from address: SocketAddress, by listener: ListenerSetup, certificate: [UInt8]? = nil,
         on waiter: Waiter, in worker: WorkerContext
     ) {
         self.stream = stream

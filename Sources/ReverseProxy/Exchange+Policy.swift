@@ -63,6 +63,7 @@ extension Exchange {
             target: target.range.bytes(in: bytes), peerAddress: address.span,
             peerPort: origin.client == nil ? client.peerPort : nil
         ) { writer in
+            if let certificate = client.certificate { writer.certificate(certificate.span) }
             let bytes = input.bytes
             for field in head.fields {
                 let name = field.name.bytes(in: bytes)

@@ -4,25 +4,23 @@ import COpenSSL
 public final class PeerCertificate: Sendable {
     /// The distinguished name as RFC 4514 writes it: `CN=worker,O=Example`.
     public let subject: String
-    /// The first alternative name that is a DNS name, a URI or an email address; nil where there is none.
-    public let alternativeName: String?
-    /// The SHA-256 of the certificate, in 64 hexadecimal digits.
-    public let fingerprint: String
+    /// Its alternative names that are host names, URIs or email addresses.
+    public let names: [AlternativeName]
+    /// The SHA-256 of the certificate: 32 bytes.
+    public let fingerprint: [UInt8]
 
     /// Reads an `X509`; nil where it can't be read.
     init?(_ certificate: OpaquePointer) {
         guard let fingerprint = unsafe Self.fingerprint(certificate), let subject = unsafe Self.subject(certificate) else { return nil }
         self.subject = subject
         self.fingerprint = fingerprint
-        alternativeName = unsafe AlternativeName.all(of: certificate).first?.text
+        names = unsafe AlternativeName.all(of: certificate)
     }
 
-    private static func fingerprint(_ certificate: OpaquePointer) -> String? {
+    private static func fingerprint(_ certificate: OpaquePointer) -> [UInt8]? {
         var digest = [UInt8](repeating: 0, count: 32)
         var count: UInt32 = 32
-        guard unsafe X509_digest(certificate, EVP_sha256(), &digest, &count) == 1, count == 32 else { return nil }
-        let digits = Array("0123456789abcdef".utf8)
-        return String(decoding: digest.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 0xF)]] }, as: UTF8.self)
+        return unsafe X509_digest(certificate, EVP_sha256(), &digest, &count) == 1 && count == 32 ? digest : nil
     }
 
     private static func subject(_ certificate: OpaquePointer) -> String? {
@@ -37,12 +35,12 @@ public final class PeerCertificate: Sendable {
 }
 
 /// One of a certificate's alternative names (RFC 5280 §4.2.1.6).
-struct AlternativeName: Equatable {
-    enum Kind: Equatable { case domain, email, uri }
+public struct AlternativeName: Equatable, Sendable {
+    public enum Kind: Equatable, Sendable { case domain, email, uri }
 
-    let kind: Kind
+    public let kind: Kind
     /// As it stands in the certificate.
-    let text: String
+    public let text: String
 
     /// Those of the kinds above, in the certificate's order.
     static func all(of certificate: OpaquePointer) -> [AlternativeName] {

@@ -34,16 +34,20 @@ public struct LoggedDecision: Sendable {
     /// The name of the rule that matched; nil where none did.
     public var rule: String?
     public var limits: [Limit]
+    /// The fingerprint of the client's certificate; nil where it has shown none, of which the line then says nothing.
+    public var certificate: String?
     public var durationNanoseconds: Int64
 
     public init(
-        isAllowed: Bool, reason: [UInt8], status: UInt16?, rule: String?, limits: [Limit], durationNanoseconds: Int64
+        isAllowed: Bool, reason: [UInt8], status: UInt16?, rule: String?, limits: [Limit], certificate: String? = nil,
+        durationNanoseconds: Int64
     ) {
         self.isAllowed = isAllowed
         self.reason = reason
         self.status = status
         self.rule = rule
         self.limits = limits
+        self.certificate = certificate
         self.durationNanoseconds = durationNanoseconds
     }
 }
@@ -111,6 +115,10 @@ public final class DecisionLog {
             line.append(jsonOrNull: path(of: target))
             line.append(",\"client\":")
             line.append(jsonOrNull: client)
+            if let certificate = decision.certificate {
+                line.append(",\"certificate\":")
+                line.append(jsonString: certificate)
+            }
             line.append(",\"limits\":[")
             for (index, limit) in decision.limits.enumerated() {
                 line.append(index == 0 ? "{\"name\":" : ",{\"name\":")

@@ -41,7 +41,7 @@ private actor Asker {
         check.waiter = Waiter(loop: loop)
         let wanted = Set(connection.session.hello.wantedHeaders)
         let headers = request.headers.filter { wanted.contains($0.name) }
-        send(request, headers, check, on: connection)
+        send(request, headers, try request.certificate?.field(), check, on: connection)
         await check.wait()
         guard let verdict = check.verdict else {
             if case .lost(let loss) = check.state { throw Failure("\(loss)") }
@@ -52,13 +52,16 @@ private actor Asker {
         return Answer(verdict, payload.bytes, unsentHeaders: unsent)
     }
 
-    private func send(_ request: Request, _ headers: [Header], _ check: PendingCheck, on connection: PolicyConnection) {
+    private func send(
+        _ request: Request, _ headers: [Header], _ certificate: [UInt8]?, _ check: PendingCheck, on connection: PolicyConnection
+    ) {
         let (method, host, path) = (Array(request.method.utf8), Array(request.host.utf8), Array(request.path.utf8))
         let nobody: [UInt8] = []
         connection.send(
             check, method: method.span, scheme: .http, authority: host.span, target: path.span, peerAddress: nobody.span,
             peerPort: nil
         ) { writer in
+            if let certificate { writer.certificate(certificate.span) }
             for header in headers {
                 let (name, value) = (Array(header.name.utf8), Array(header.value.utf8))
                 writer.header(name: name.span, value: value.span)

@@ -29,6 +29,9 @@ struct CheckCommand: ParsableCommand {
     @Option(name: .customLong("header"), help: "A header of the request, 'Name: value'. May be repeated.")
     var headers: [Header] = []
 
+    @Option(help: CertificateArgument.help)
+    var certificate: CertificateArgument?
+
     @Option(help: "The policy socket. Default: POLICY_SOCKET, else the usual place. Of several, separated by commas, the first that answers is asked.")
     var socket: String?
 
@@ -44,7 +47,8 @@ struct CheckCommand: ParsableCommand {
     func run() throws {
         let request = Request(
             method: method, host: host, path: path,
-            headers: headers + (token.map { [Header(name: "authorization", value: "Bearer " + $0)] } ?? []))
+            headers: headers + (token.map { [Header(name: "authorization", value: "Bearer " + $0)] } ?? []),
+            certificate: certificate?.certificate)
         var complaints: [String] = []
         for path in Self.socketPaths(socket, environment: ProcessInfo.processInfo.environment) {
             switch ask(request, at: path) {

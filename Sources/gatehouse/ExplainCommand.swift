@@ -37,6 +37,9 @@ struct ExplainCommand: ParsableCommand {
     @Option(help: "The client's IP address.")
     var client = "127.0.0.1"
 
+    @Option(help: CertificateArgument.help)
+    var certificate: CertificateArgument?
+
     @Option(help: "The token.")
     var token: String?
 
@@ -106,6 +109,7 @@ struct ExplainCommand: ParsableCommand {
         (scene.method, scene.host, scene.clientAddress) = (method, host, client)
         scene.target = try RequestLine.normalize(path, method: method)
         scene.headers = headers.map { ($0.name, $0.value) }
+        scene.certificate = certificate?.certificate
         scene.credential = try credential()
         for limit in used { scene.used[limit.name] = limit.count }
         scene.isRevoked = revoked

@@ -93,6 +93,50 @@ import Testing
         #expect(code(payload(0, Array(headers.joined()))) == .fieldMalformed)
     }
 
+    @Test func `tells of a certificate, and passes over kinds of names that it does not know`() throws {
+        let value = certificate("CN=worker", [(1, "worker.example"), (9, "later"), (2, "spiffe://example/worker"), (3, "w@example")])
+        let bytes = payload(0, field(0x08, value))
+        let told = try #require(try CheckMessage.parse(bytes.span).certificate)
+        #expect(told.fingerprint.bytes(in: bytes.span).array == Array(0..<32))
+        #expect(told.subject.bytes(in: bytes.span).text == "CN=worker")
+        #expect(told.names.map { "\($0.kind) \($0.text.bytes(in: bytes.span).text)" }
+            == ["domain worker.example", "uri spiffe://example/worker", "email w@example"])
+        #expect(try CheckMessage.parse(payload().span).certificate == nil)
+        #expect(code(payload(0, field(0x08, value) + field(0x08, value))) == .fieldRepeated)
+    }
+
+    @Test func `is refused with a malformed certificate`() throws {
+        let whole = certificate("CN=worker", [(2, "urn:a")])
+        for count in 0..<whole.count where count != 43 { #expect(code(payload(0, field(0x08, Array(whole.prefix(count))))) == .fieldMalformed, "\(count)") }
+        let malformed = [
+            certificate("a\nb", []), certificate(String(repeating: "a", count: 1025), []), certificate("", [(2, "")]), certificate("", [(2, "a b")]),
+            certificate("", [(9, "\u{e9}")]), certificate("", [(2, String(repeating: "a", count: 1025))]),
+            certificate("", Array(repeating: (2, "urn:a"), count: 33)),
+        ]
+        for value in malformed { #expect(code(payload(0, field(0x08, value))) == .fieldMalformed) }
+        let most = certificate(String(repeating: "a", count: 1024), Array(repeating: (2, String(repeating: "a", count: 1024)), count: 32))
+        #expect(code(payload(0, field(0x08, most))) == nil)
+    }
+
+    @Test func `is not written with a certificate that it cannot tell`() {
+        func refused(_ fingerprint: Int = 32, _ subject: String = "", _ names: [(kind: CertificateNameKind, text: String)] = []) -> Bool {
+            refusal { () throws(ProtocolError) in
+                _ = try CertificateField.encode(fingerprint: Array(repeating: 0, count: fingerprint), subject: subject, names: names)
+            } == .fieldMalformed
+        }
+        #expect(!refused())
+        #expect(refused(20))
+        #expect(refused(32, String(repeating: "a", count: 70_000)))
+        #expect(refused(32, "", Array(repeating: (.uri, String(repeating: "a", count: 9_000)), count: 10)))
+        #expect(refused(32, "", [(.domain, "a\u{0}b")]))
+    }
+
+    /// The value of a certificate field.
+    private func certificate(_ subject: String, _ names: [(kind: UInt8, text: String)]) -> [UInt8] {
+        func text(_ text: String) -> [UInt8] { [UInt8(text.utf8.count >> 8), UInt8(text.utf8.count & 0xFF)] + Array(text.utf8) }
+        return Array(0..<32) + text(subject) + names.flatMap { [$0.kind] + text($0.text) }
+    }
+
     @Test func `is refused with an unknown critical field`() {
         #expect(code(payload(0, field(0x40, ""))) == nil)
         #expect(code(payload(0, field(0xC0, ""))) == .fieldUnknown)

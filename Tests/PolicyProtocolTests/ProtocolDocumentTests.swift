@@ -49,6 +49,8 @@ import Testing
         ("method", ProtocolLimits.methodBytes),
         ("authority", ProtocolLimits.authorityBytes),
         ("peer address", ProtocolLimits.peerAddressBytes),
+        ("names of a certificate", ProtocolLimits.certificateNames),
+        ("name of a certificate, not empty", ProtocolLimits.certificateNameBytes),
         ("operations in a VERDICT, both sides together", ProtocolLimits.operationsPerVerdict),
         ("header name", ProtocolLimits.headerNameBytes),
         ("reason, error code", ProtocolLimits.reasonBytes),

@@ -31,6 +31,14 @@ func encode(_ check: CheckMessage, _ payload: Span<UInt8>, id: UInt32, to buffer
         id: id, method: check.method.bytes(in: payload), scheme: check.scheme, authority: check.authority.bytes(in: payload),
         target: check.target.bytes(in: payload), peerAddress: check.peerAddress.bytes(in: payload),
         peerPort: check.peerPort, to: buffer, maximumFrameBytes: ProtocolLimits.defaultFrameBytes)
+    if let certificate = check.certificate {
+        var names: [(kind: CertificateNameKind, text: String)] = []
+        for name in certificate.names { names.append((name.kind, name.text.bytes(in: payload).text)) }
+        let field = try CertificateField.encode(
+            fingerprint: certificate.fingerprint.bytes(in: payload).array, subject: certificate.subject.bytes(in: payload).text,
+            names: names)
+        writer.certificate(field.span)
+    }
     var headers: [HeaderField] = []
     _ = try CheckMessage.parse(payload) { headers.append($0) }
     for header in headers {

@@ -31,6 +31,8 @@ public struct LimitKey: Sendable {
         case claim(ClaimPath)
         /// In lower case. Of several fields, all.
         case header([UInt8])
+        /// Of the client's certificate.
+        case certificate(CertificateFact)
         /// The name of the rule, so that each rule counts by itself.
         case rule
     }
@@ -61,6 +63,7 @@ public struct LimitKey: Sendable {
             switch part {
             case .claim(let path): Self.append(escaped: Array(path.description.utf8).span, isTag: true, to: buffer)
             case .header(let name): Self.append(escaped: name.span, isTag: true, to: buffer)
+            case .certificate(let fact): buffer.append(utf8: fact.rawValue)
             case .rule:
                 buffer.append(UInt8(ascii: "="))
                 Self.append(escaped: Array(rule.utf8).span, to: buffer)
@@ -74,7 +77,7 @@ public struct LimitKey: Sendable {
     public var dependsOnRequest: Bool {
         parts.contains {
             switch $0 {
-            case .clientAddress, .header: true
+            case .clientAddress, .header, .certificate: true
             case .subject, .apiKey, .claim, .rule: false
             }
         }
@@ -85,7 +88,7 @@ public struct LimitKey: Sendable {
         parts.contains {
             switch $0 {
             case .subject, .apiKey, .claim: true
-            case .clientAddress, .header, .rule: false
+            case .clientAddress, .header, .certificate, .rule: false
             }
         }
     }
@@ -141,6 +144,9 @@ public struct LimitKey: Sendable {
             guard let value = path.value(in: subject.claims) else { return .missing }
             return escape(value.appendScalar(to: buffer), from: start, in: buffer)
         case .header(let name): return escape(request.appendHeader(name, to: buffer), from: start, in: buffer)
+        case .certificate(let fact):
+            guard let value = request.certificate(fact) else { return .missing }
+            return escape(value.appendScalar(to: buffer), from: start, in: buffer)
         case .rule: break
         }
         return .value
@@ -189,8 +195,11 @@ extension LimitKey.Part {
         case "rule": self = .rule
         case _ where text.hasPrefix("claim."): self = .claim(try ClaimPath(inRule: String(text.dropFirst(6))))
         case _ where text.hasPrefix("header."): self = .header(try HeaderName.token(String(text.dropFirst(7))))
+        case "certificate.subject": self = .certificate(.subject)
+        case "certificate.fingerprint": self = .certificate(.fingerprint)
         default:
-            throw RuleMistake("\(quoted(text)) is no part of a limit's key: accepted are subject, client.ip, api_key, rule, claim.NAME and header.NAME")
+            throw RuleMistake(
+                "\(quoted(text)) is no part of a limit's key: accepted are subject, client.ip, api_key, rule, claim.NAME, header.NAME, certificate.subject and certificate.fingerprint")
         }
     }
 
@@ -201,6 +210,7 @@ extension LimitKey.Part {
         case .apiKey: "key"
         case .claim: "claim."
         case .header: "header."
+        case .certificate: "certificate."
         case .rule: "rule"
         }
     }

@@ -11,6 +11,7 @@ import JSON
 /// | `path.NAME` | the segment that the rule's `{NAME}` matches, its escapes as they are |
 /// | `client.ip` | the client's address |
 /// | `header.NAME` | a header of the request; of several, all, with `, ` between them (RFC 9110 §5.3) |
+/// | `certificate.subject`, `certificate.fingerprint` | of the client's certificate; `.dns`, `.uri`, `.email` are its names, a list |
 /// | `denial.reason`, `denial.message`, `denial.retry_after`, `denial.reset_at` | in denials only |
 ///
 /// `${NAME:-text}` is `text` where the value is missing or empty; the text ends at the first `}`. `$${` is `${`.
@@ -30,6 +31,7 @@ public struct Template: Sendable {
         case segment(Int)
         case clientAddress
         case header([UInt8])
+        case certificate(CertificateFact)
         case denial(DenialVariable)
         case denialMember(DenialMember)
     }
@@ -105,7 +107,7 @@ public struct Template: Sendable {
     public var dependsOnRequest: Bool {
         variables.contains {
             switch $0 {
-            case .method, .host, .path, .query, .segment, .clientAddress, .header: true
+            case .method, .host, .path, .query, .segment, .clientAddress, .header, .certificate: true
             case .claim, .denial, .denialMember: false
             }
         }
@@ -185,6 +187,9 @@ public struct Template: Sendable {
             guard let range = PathPattern.segment(index, of: request.path) else { return .missing }
             escaping.append(request.path.extracting(range), to: buffer)
         case .header(let name): return request.appendHeader(name, escaping: escaping, to: buffer)
+        case .certificate(let fact):
+            guard let value = request.certificate(fact) else { return .missing }
+            return value.appendText(separator: separator, escaping: escaping, to: buffer)
         case .denial(let variable): return denial?.append(variable, escaping: escaping, to: buffer) ?? .missing
         case .denialMember(let member): denial?.append(member, to: buffer)
         }

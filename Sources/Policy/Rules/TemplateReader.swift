@@ -99,6 +99,8 @@ struct TemplateReader {
         switch group {
         case "claim" where !rest.isEmpty: return .claim(try ClaimPath(inRule: rest))
         case "header" where !rest.isEmpty: return .header(try HeaderName.token(rest))
+        case "certificate":
+            if let fact = CertificateFact(rawValue: rest) { return .certificate(fact) }
         case "path" where !rest.isEmpty: return .segment(try segment(rest))
         case "denial":
             guard isDenial else { break }
@@ -116,7 +118,7 @@ struct TemplateReader {
 
     private var accepted: String {
         let denial = DenialVariable.allCases.map { ", denial.\($0.rawValue)" }.joined()
-        return "claim.NAME, request.method, request.host, request.path, request.query, path.NAME, client.ip, header.NAME"
+        return "claim.NAME, request.method, request.host, request.path, request.query, path.NAME, client.ip, header.NAME, certificate.NAME"
             + (isDenial ? denial : "")
     }
 }

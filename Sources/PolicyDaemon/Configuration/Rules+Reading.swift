@@ -115,9 +115,10 @@ private struct RuleReader {
         section.read("authentication", .choice, into: &options.authentication)
         section.read("allow_preflight", .boolean, into: &options.allowsPreflight)
         readIssuers(section, &options)
-        options.conditions = ClaimCondition.readAll(section)
+        let conditions = Conditions(section)
+        (options.conditions, options.certificateConditions) = (conditions.claims, conditions.certificate)
         if options.authentication == .none, !options.conditions.isEmpty {
-            section.report("conditions", "stand in a rule that authenticates nobody", accepted: "authentication: required or optional")
+            section.report("conditions", "stand in a rule that authenticates nobody", accepted: "authentication: required or optional; or conditions on the certificate alone")
         }
         section.read("cost", .integer(1...1_000_000), into: &options.cost)
         options.limits = readLimits(
@@ -183,7 +184,7 @@ private struct RuleReader {
             if !mayCountByIdentity, limit.key.dependsOnIdentity || limits.settings(name)?.dependsOnIdentity == true {
                 section.report(
                     key, "has \(name.debugDescription), which depends on who asks, where nobody knows that",
-                    accepted: "limits by client.ip, header.NAME and rule, without plans and overrides")
+                    accepted: "limits by client.ip, header.NAME, certificate.NAME and rule, without plans and overrides")
             }
             if let most = limit.most, cost > most {
                 section.report(

@@ -23,6 +23,8 @@ public struct Scene: Sendable {
     public var target = "/"
     public var headers: [(name: String, value: String)] = []
     public var clientAddress = "127.0.0.1"
+    /// What the client has shown, and the proxy has verified.
+    public var certificate: ClientCertificate?
     public var credential = Credential.none
     /// By the names of limits, how much of each was used before the request: in the current window or, where there is none, a moment ago.
     public var used: [String: Int] = [:]
@@ -44,7 +46,7 @@ extension Scene {
             case .query(let name): target += (target.contains("?") ? "&" : "?") + "\(name)=\(credential)"
             }
         }
-        return Request(method: method, host: host, target: target, headers: headers, clientAddress: clientAddress)
+        return Request(method: method, host: host, target: target, headers: headers, clientAddress: clientAddress, certificate: certificate)
     }
 }
 

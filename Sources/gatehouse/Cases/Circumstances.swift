@@ -1,4 +1,5 @@
 import JSON
+import Policy
 import PolicyDaemon
 import Settings
 
@@ -22,6 +23,7 @@ struct Circumstances {
         readRequest(section)
         readHeaders(section)
         readCredential(section)
+        readCertificate(section)
         for (name, value) in section.members("used", accepted: "a map of limits to how much of each was used") ?? [] {
             guard case .value(.number(let digits)) = value, let count = Int(digits), (0...1_000_000_000).contains(count) else {
                 section.report("used", "has no count for \(name.debugDescription)", accepted: "a whole number from 0 to 1000000000")
@@ -80,6 +82,21 @@ struct Circumstances {
             return setCredential(.none)
         }
         setClaims(members, section)
+    }
+
+    /// Null takes the one away that all have.
+    private mutating func readCertificate(_ section: Section) {
+        switch section.tree("certificate") {
+        case nil: return
+        case .null?: scene.certificate = nil
+        case let tree?:
+            guard case .object(let facts)? = JSONValue(tree) else {
+                return section.report("certificate", "is no map", accepted: "what it says, as in {subject: CN=worker}")
+            }
+            if let certificate = section.attempt("certificate", { () throws(RuleMistake) in try ClientCertificate(facts) }) {
+                scene.certificate = certificate
+            }
+        }
     }
 
     private mutating func setCredential(_ credential: Scene.Credential) {

@@ -94,7 +94,7 @@ private func key(_ parts: [String], of subject: LimitSubject = LimitSubject(), _
     }
 
     @Test func `that can't be used is refused`() {
-        #expect(mistake { try LimitKey.Part("ip") } == #""ip" is no part of a limit's key: accepted are subject, client.ip, api_key, rule, claim.NAME and header.NAME"#)
+        #expect(mistake { try LimitKey.Part("ip") } == #""ip" is no part of a limit's key: accepted are subject, client.ip, api_key, rule, claim.NAME, header.NAME, certificate.subject and certificate.fingerprint"#)
         #expect(mistake { try LimitKey.Part("header.A") } == #""A" is no header name: accepted is a token of 1 to 255 bytes in lower case, as in x-user-id"#)
         #expect(mistake { try LimitKey.Part("claim.") } != nil)
         #expect(mistake { try LimitKey(name: "a", parts: [.rule, .subject, .rule], rule: "r") } == #"the key of the limit "a" has a part twice"#)

@@ -61,10 +61,10 @@ private func render(_ template: Template, denial: DenialFacts? = nil) throws -> 
         ("${claim.sub", #"has a variable "${claim.sub" without a closing brace; write $${ for the characters themselves"#),
         ("${claim.sub:-x", #"has a variable "${claim.sub" without a closing brace; write $${ for the characters themselves"#),
         (#"${claim."a}"#, ##"has a variable "${claim.\"a}" without a closing brace; write $${ for the characters themselves"##),
-        ("${sub}", #"has an unknown variable "sub"; accepted are claim.NAME, request.method, request.host, request.path, request.query, path.NAME, client.ip, header.NAME"#),
-        ("${}", #"has an unknown variable ""; accepted are claim.NAME, request.method, request.host, request.path, request.query, path.NAME, client.ip, header.NAME"#),
-        ("${claim.}", #"has an unknown variable "claim."; accepted are claim.NAME, request.method, request.host, request.path, request.query, path.NAME, client.ip, header.NAME"#),
-        ("${denial.reason}", #"has an unknown variable "denial.reason"; accepted are claim.NAME, request.method, request.host, request.path, request.query, path.NAME, client.ip, header.NAME"#),
+        ("${sub}", #"has an unknown variable "sub"; accepted are claim.NAME, request.method, request.host, request.path, request.query, path.NAME, client.ip, header.NAME, certificate.NAME"#),
+        ("${}", #"has an unknown variable ""; accepted are claim.NAME, request.method, request.host, request.path, request.query, path.NAME, client.ip, header.NAME, certificate.NAME"#),
+        ("${claim.}", #"has an unknown variable "claim."; accepted are claim.NAME, request.method, request.host, request.path, request.query, path.NAME, client.ip, header.NAME, certificate.NAME"#),
+        ("${denial.reason}", #"has an unknown variable "denial.reason"; accepted are claim.NAME, request.method, request.host, request.path, request.query, path.NAME, client.ip, header.NAME, certificate.NAME"#),
         ("${path.user}", #"has "path.user", but the rule's path has only {id}, {x}"#),
         ("${header.X-Team}", #""X-Team" is no header name: accepted is a token of 1 to 255 bytes in lower case, as in x-user-id"#),
         ("${claim.a..b}", #"the claim "a..b" has an empty name: accepted are names with dots between them, as in realm_access.roles"#),
@@ -149,6 +149,6 @@ private func render(_ template: Template, denial: DenialFacts? = nil) throws -> 
     }
 
     @Test func `names the variables that it knows`() {
-        #expect(mistake { try Template(body: "${denial.x}", contentType: "text/plain") }?.hasSuffix("header.NAME, denial.reason, denial.message, denial.retry_after, denial.reset_at") == true)
+        #expect(mistake { try Template(body: "${denial.x}", contentType: "text/plain") }?.hasSuffix("header.NAME, certificate.NAME, denial.reason, denial.message, denial.retry_after, denial.reset_at") == true)
     }
 }

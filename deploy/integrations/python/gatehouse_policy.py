@@ -22,6 +22,7 @@ From a shell:
 """
 
 import argparse
+import hashlib
 import http
 import ipaddress
 import json
@@ -275,6 +276,28 @@ def _verdict(payload: bytes, owned: frozenset[str]) -> Verdict:
 
 
 @dataclass(frozen=True)
+class Certificate:
+    """A client's certificate that TLS has verified. Never make one of what a header says."""
+    der: bytes
+    subject: str = ""                                # as in RFC 4514: CN=worker,O=Example
+    dns: tuple[str, ...] = ()                        # its alternative names
+    uri: tuple[str, ...] = ()
+    email: tuple[str, ...] = ()
+
+    def value(self) -> bytes:
+        subject = self.subject.encode()
+        names = [(kind, name) for kind, names in ((1, self.dns), (2, self.uri), (3, self.email)) for name in names]
+        if len(subject) > 1024 or re.search(rb"[\x00-\x1f\x7f]", subject) or len(names) > 32:
+            raise Unaskable("certificate")
+        data = hashlib.sha256(self.der).digest() + struct.pack(">H", len(subject)) + subject
+        for kind, name in names:
+            if not 1 <= len(name) <= 1024 or not _visible(name):
+                raise Unaskable(f"certificate with the name {name!r}")
+            data += struct.pack(">BH", kind, len(name)) + (name.lower() if kind == 1 else name).encode()
+        return data
+
+
+@dataclass(frozen=True)
 class _Question:
     method: str
     scheme: str
@@ -283,6 +306,7 @@ class _Question:
     fields: list[tuple[str, str]]
     peer: str
     peer_port: Optional[int]
+    certificate: Optional[Certificate] = None
 
     def payload(self, wanted: frozenset[str]) -> bytes:
         """What a CHECK says of it to a daemon that wants these headers."""
@@ -294,6 +318,8 @@ class _Question:
         data = b"".join(_field(tag, value.encode()) for tag, value in fields)
         if self.peer_port is not None:
             data += _field(0x06, struct.pack(">H", self.peer_port))
+        if self.certificate is not None:
+            data += _field(0x08, self.certificate.value())
         headers = [(name.lower().encode(), value.strip(" \t").encode("latin-1")) for name, value in self.fields if name.lower() in wanted]
         if len(headers) > 128:
             raise Unaskable("more than 128 headers")
@@ -613,7 +639,8 @@ class PolicyClient:
         self.close()
 
     def ask(self, method: str, authority: str, target: str, headers: Iterable[tuple[str, str]] = (), peer: str = "", *,
-            peer_port: Optional[int] = None, scheme: str = "http", deadline: Optional[float] = None) -> Verdict:
+            peer_port: Optional[int] = None, scheme: str = "http", certificate: Optional[Certificate] = None,
+            deadline: Optional[float] = None) -> Verdict:
         """May this request pass? Always returns, at the latest after `deadline` seconds.
 
         `target` is what will be forwarded, in its normal form (see `normal_target`); `headers` may be all of the request's: those
@@ -622,7 +649,7 @@ class PolicyClient:
         until = time.monotonic() + (self._deadline if deadline is None else deadline)
         if normal_target(target) != target:
             return denial("target-ambiguous", 400)
-        question = _Question(method, scheme, authority, target, list(headers), peer, peer_port)
+        question = _Question(method, scheme, authority, target, list(headers), peer, peer_port, certificate)
         while True:
             connection = self._connection(until)
             if connection is None:
@@ -711,11 +738,12 @@ class PolicyMiddleware:
     """A WSGI application that asks before each request, and passes on to `application` what is allowed.
 
     What is judged is the path as the application will read it. A server that joins repeated header fields, as most do, shows the
-    daemon one where the request had two.
+    daemon one where the request had two. `certificate` makes a `Certificate` of the environment, or None: how a server tells of one is
+    its own affair, but it is never a variable that begins with HTTP_.
     """
 
-    def __init__(self, application, client: PolicyClient):
-        self._application, self._client = application, client
+    def __init__(self, application, client: PolicyClient, certificate=lambda environ: None):
+        self._application, self._client, self._certificate = application, client, certificate
 
     def __call__(self, environ, start_response):
         path = (environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")).encode("latin-1")
@@ -724,7 +752,7 @@ class PolicyMiddleware:
         fields = [(self._name(key), value) for key, value in environ.items() if self._name(key)]
         verdict = self._client.ask(
             environ["REQUEST_METHOD"], environ.get("HTTP_HOST", ""), normal_target(target) or target, fields,
-            environ.get("REMOTE_ADDR", ""), scheme=environ["wsgi.url_scheme"])
+            environ.get("REMOTE_ADDR", ""), scheme=environ["wsgi.url_scheme"], certificate=self._certificate(environ))
         if not verdict.allow:
             headers = verdict.response_headers() + [("content-length", str(len(verdict.body)))]
             start_response(f"{verdict.status} {_phrase(verdict.status)}", headers)
