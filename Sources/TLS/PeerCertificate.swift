@@ -34,6 +34,14 @@ public final class PeerCertificate: Sendable {
     }
 }
 
+/// Whether the certificate that a session's peer has shown, if it has shown one, is not over: whoever brings the session back does not
+/// show it again, and nothing is verified anew.
+func hasCurrentPeer(_ session: OpaquePointer, nowUnixSeconds: Int64) -> Bool {
+    guard let certificate = unsafe SSL_SESSION_get0_peer(session) else { return true }
+    var now = time_t(nowUnixSeconds)
+    return unsafe X509_cmp_time(X509_get0_notAfter(certificate), &now) > 0
+}
+
 /// One of a certificate's alternative names (RFC 5280 §4.2.1.6).
 public struct AlternativeName: Equatable, Sendable {
     public enum Kind: Equatable, Sendable { case domain, email, uri }

@@ -14,6 +14,7 @@ import COpenSSL
         unsafe self.handle = handle
         verifiesServer = settings.verifiesServer
         unsafe prepareContext(handle, minimumVersion: .tls12)
+        unsafe TLSSessions.collect(from: handle)
         unsafe SSL_CTX_set_verify(handle, settings.verifiesServer ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, nil)
         if let file = settings.authoritiesFile {
             try check(unsafe SSL_CTX_load_verify_file(handle, file), "read the authorities in \(file)")

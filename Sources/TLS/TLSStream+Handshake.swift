@@ -8,19 +8,28 @@ extension TLSStream {
     ///   - name: a host name or an IP address. A name is told to the server too (SNI, RFC 6066 §3).
     ///   - timeoutMilliseconds: how long to wait on `waiter`, whose deadline is used.
     ///   - turns: has the steps of the loop's handshakes take turns; nil where few are made.
+    ///   - protocolName: what is to be spoken: the one protocol that is offered, and that the server has to choose (ALPN, RFC 7301). Nil:
+    ///     those of the context's settings, of which it may choose none.
+    ///   - sessions: those with this server under this name, verified by this context; nil where none is to be brought back.
     ///   - isOver: whether to give up; wake the waiter when that changes.
     /// - Throws: why there is no session; the socket is closed then.
     public static func connect(
         over socket: Socket, to name: String, _ context: TLSContext, on waiter: Waiter, timeoutMilliseconds: Int64,
-        taking turns: HandshakeTurns? = nil, unless isOver: () -> Bool = { false }
+        taking turns: HandshakeTurns? = nil, speaking protocolName: String? = nil, resuming sessions: TLSSessions? = nil,
+        unless isOver: () -> Bool = { false }
     ) async throws(TLSFailure) -> TLSStream {
         socket.waiter = waiter
         waiter.setDeadline(afterMilliseconds: timeoutMilliseconds)
         do throws(TLSFailure) {
-            let stream = try unsafe TLSStream(context.handle, nil, socket)
+            let stream = try unsafe TLSStream(context.handle, nil, socket, sessions)
             try stream.expect(name, verifying: context.verifiesServer)
+            if let protocolName { try stream.offer(protocolName) }
             unsafe SSL_set_connect_state(stream.session)
             try await stream.shakeHands(with: "the server", on: waiter, turns, unless: isOver)
+            if let protocolName, stream.negotiatedProtocol != protocolName {
+                throw TLSFailure("the server does not choose \(protocolName) (ALPN), the one protocol that it may speak here")
+            }
+            sessions?.keepResumed(by: stream)
             return stream
         } catch {
             socket.close()
@@ -69,6 +78,15 @@ extension TLSStream {
         }
         defer { unsafe X509_free(certificate) }
         return unsafe PeerCertificate(certificate)
+    }
+
+    /// Whether the session is one of before, brought back: neither side has proved anew who it is.
+    public var isResumed: Bool { unsafe SSL_session_reused(session) == 1 }
+
+    private func offer(_ protocolName: String) throws(TLSFailure) {
+        let list = ProtocolList([protocolName]).bytes
+        // Unlike its siblings it returns 0 for success.
+        try check(unsafe SSL_set_alpn_protos(session, list, UInt32(list.count)) == 0 ? 1 : 0, "offer \(protocolName)")
     }
 
     private func expect(_ name: String, verifying verifies: Bool) throws(TLSFailure) {

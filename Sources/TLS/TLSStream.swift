@@ -14,6 +14,8 @@ import EventLoop
     let session: OpaquePointer
     /// What OpenSSL calls back while there are sessions: a server's context.
     private let context: TLSServerContext?
+    /// Where a client's sessions are kept, called back while there is one.
+    let sessions: TLSSessions?
     /// Whether OpenSSL may hold bytes that no event of the socket will tell of.
     var mayHoldMore = false
     var isHandshakeDone = false
@@ -25,11 +27,13 @@ import EventLoop
     private(set) var socketError: Int32 = 0
     private(set) var hasPeerClosed = false
 
-    init(_ handle: OpaquePointer, _ context: TLSServerContext?, _ socket: Socket) throws(TLSFailure) {
+    init(_ handle: OpaquePointer, _ context: TLSServerContext?, _ socket: Socket, _ sessions: TLSSessions? = nil) throws(TLSFailure) {
         guard let session = unsafe SSL_new(handle) else { throw .last("begin a TLS session") }
         self.socket = socket
         self.context = context
+        self.sessions = sessions
         unsafe self.session = session
+        sessions?.offer(on: self)
         guard let bio = unsafe SocketBIO.make(for: self) else { throw .last("begin a TLS session") }
         unsafe SSL_set_bio(session, bio, bio)
     }

@@ -1,6 +1,7 @@
 """Upstreams that are spoken to by TLS: nginx, and what is wrong with others."""
 
 import hashlib
+import json
 import os
 import socket
 
@@ -14,16 +15,21 @@ from harness.process import Process, environment
 class Nginx:
     """A service of several names. It answers with what it knows of a connection, and serves and takes large bodies."""
 
-    def __init__(self, authority: Authority, directory, *, asks_for_certificate=False, versions="TLSv1.2 TLSv1.3"):
+    def __init__(self, authority: Authority, directory, *, asks_for_certificate=False, versions="TLSv1.2 TLSv1.3", http2=False, options=""):
         self.authority, self.directory, self.port = authority, directory, free_port()
         self.process = None
         temporary = "".join(f"{kind}_temp_path {directory}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
         client = f"ssl_client_certificate {authority.certificate}; ssl_verify_client on;" if asks_for_certificate else ""
         servers = "".join(f"""
             server {{
-                listen 127.0.0.1:{self.port} ssl; server_name {name}; ssl_protocols {versions}; {client}
+                listen 127.0.0.1:{self.port} ssl {'http2' if http2 else ''}; server_name {name}; ssl_protocols {versions}; {client}
                 ssl_certificate {identity.certificate}; ssl_certificate_key {identity.key}; client_max_body_size 0;
+                {options}
                 location /files/ {{ root {directory}; }}
+                location /session {{
+                    return 200 '{{"name": "$ssl_server_name", "protocol": "$server_protocol", "scheme": "$scheme", "client": "$ssl_client_s_dn",
+                                  "is_resumed": "$ssl_session_reused", "connection": $connection, "version": "$ssl_protocol"}}';
+                }}
                 location / {{
                     default_type text/plain;
                     return 200 "$ssl_server_name $ssl_protocol $connection $ssl_client_s_dn $http_x_forwarded_proto";
@@ -167,3 +173,47 @@ def test_a_service_in_the_clear_is_no_service_by_tls(upstream):
     upstream.behaviour = behaviour
     with gateway(upstream.url.replace("http:", "https:")) as running:
         refused(running, "wrong version number")
+
+
+# Sessions that are brought back
+
+def session(running, path="/session") -> dict:
+    response = running.get(path, user="usr_1")
+    assert response.status == 200, response
+    return json.loads(response.body)
+
+
+ONE_EACH = "keepalive_requests 1;"      # a connection for each request
+
+
+@pytest.mark.parametrize("version", ["TLSv1.2", "TLSv1.3"])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_session_is_brought_back_by_the_next_connection(authority, tmp_path, version, workers):
+    identity = authority.issue("proxy", "DNS:proxy.test")
+    with Nginx(authority, tmp_path, versions=version, options=ONE_EACH, asks_for_certificate=True) as nginx:
+        tls = f"authorities: {authority.certificate}, certificate: {identity.certificate}, key: {identity.key}"
+        with gateway(nginx.url(), tls) as running:
+            seen = [session(running) for _ in range(12)]
+            assert len({each["connection"] for each in seen}) == 12
+            assert [each["is_resumed"] for each in seen] == ["."] + ["r"] * 11
+            assert {each["client"] for each in seen} == {"CN=proxy"} and {each["version"] for each in seen} == {version}
+            # A service that has begun anew knows none of them, and is served all the same.
+            nginx.process.stop()
+            nginx.start()
+            assert [session(running)["is_resumed"] for _ in range(12)][-1] == "r"
+
+
+def test_sessions_are_kept_by_who_verified_them_and_for_whom(authority, tmp_path):
+    with Nginx(authority, tmp_path, options=ONE_EACH) as nginx:
+        trusting = f'{{ endpoints: ["{nginx.url()}"], tls: {{ authorities: {authority.certificate} }} }}'
+        believing = f'{{ endpoints: ["{nginx.url()}"], tls: {{ verify: false }} }}'
+        strict = f'{{ endpoints: ["{nginx.url()}"], tls: {{ authorities: {Authority("stranger").certificate} }} }}'
+        other = f'{{ endpoints: ["{nginx.url()}"], tls: {{ authorities: {authority.certificate}, server_name: other.test }} }}'
+        upstreams = f"upstreams: {{ trusting: {trusting}, believing: {believing}, strict: {strict}, other: {other} }}\n"
+        routes = {"/session/a": "trusting", "/session/b": "believing", "/session/c": "strict", "/session/d": "other"}
+        with Gateway(routes, workers=1, proxy_yaml=upstreams, env={"RATE_LIMIT": "1000000"}) as running:
+            assert [session(running, "/session/a")["is_resumed"] for _ in range(2)] == [".", "r"]
+            assert [session(running, "/session/b")["is_resumed"] for _ in range(2)] == [".", "r"]
+            for path in "/session/c", "/session/d":
+                assert [running.get(path, user="usr_1").status for _ in range(2)] == [502, 502]
+            assert session(running, "/session/a")["is_resumed"] == "r"

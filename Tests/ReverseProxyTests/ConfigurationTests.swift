@@ -191,12 +191,14 @@ struct ConfigurationTests {
     @Test(arguments: [
         ("http://a", "a", 80, "a"), ("http://a:81", "a", 81, "a:81"), ("http://127.0.0.1:1", "127.0.0.1", 1, "127.0.0.1:1"),
         ("http://a_b.c-d", "a_b.c-d", 80, "a_b.c-d"), ("http://[::1]", "::1", 80, "[::1]"), ("http://[::1]:81", "::1", 81, "[::1]:81"),
-        ("http://a:80", "a", 80, "a"), ("h2c://a", "a", 80, "a"), ("h2c://[::1]:81", "::1", 81, "[::1]:81"),
+        ("http://a:80", "a", 80, "a"), ("h2://a", "a", 443, "a"), ("h2://a:80", "a", 80, "a:80"),
+        ("h2c://a", "a", 80, "a"), ("h2c://[::1]:81", "::1", 81, "[::1]:81"),
     ])
     func `an upstream is a host and perhaps a port`(url: String, host: String, port: Int, authority: String) throws {
         let upstream = try #require(read("routes:\n  /a: \(url)").routes.first?.upstream)
         var endpoint = Endpoint(url: url, host: host, port: port)
-        endpoint.isHTTP2 = url.hasPrefix("h2c")
+        endpoint.isHTTP2 = url.hasPrefix("h2")
+        endpoint.isSecure = url.hasPrefix("h2:")
         #expect(upstream == Upstream(endpoint))
         #expect(String(decoding: upstream.endpoints[0].authority, as: UTF8.self) == authority)
     }

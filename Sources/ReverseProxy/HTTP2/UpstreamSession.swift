@@ -2,6 +2,7 @@ import Bytes
 import EventLoop
 import HTTP2
 import HTTPMessage
+import TLS
 
 /// A worker's HTTP/2 connection to an upstream, shared by many exchanges.
 final class UpstreamSession {
@@ -11,6 +12,8 @@ final class UpstreamSession {
 
     let loop: EventLoop
     let address: SocketAddress
+    /// Of its requests: `https` by TLS.
+    let scheme: [UInt8]
     private let stream: any ByteStream
     private let waiter: Waiter
     private let session: ClientSession
@@ -36,6 +39,7 @@ final class UpstreamSession {
     init(_ stream: any ByteStream, to address: SocketAddress, loop: EventLoop, limits: HeadLimits, idleTimeoutMilliseconds: Int64) {
         self.stream = stream
         self.address = address
+        scheme = Array((stream is TLSStream ? "https" : "http").utf8)
         self.loop = loop
         waiter = Waiter(loop: loop)
         var sessionLimits = SessionLimits()

@@ -64,7 +64,7 @@ final class UpstreamStream: ByteStream {
         try head.parse(buffer.bytes, byteCount: byteCount, limits: limits)
         answersHead = head.method == .head
         requestContent = ContentText(head.framing, limits: limits)
-        let headers = Self.headers(of: head, buffer.bytes)
+        let headers = headers(of: head, buffer.bytes)
         buffer.consume(byteCount)
         hasBegun = true
         stream = session.request(headers, isEnd: requestContent.isOver, for: self)
@@ -73,10 +73,11 @@ final class UpstreamStream: ByteStream {
     }
 
     /// The head's fields, but for those that concern a connection; of `TE`, what HTTP/2 knows (RFC 9113 §8.2.2).
-    private static func headers(of head: RequestHead, _ bytes: Span<UInt8>) -> FieldList {
+    private func headers(of head: RequestHead, _ bytes: Span<UInt8>) -> FieldList {
         var headers = FieldList()
         headers.append(":method", head.methodName.bytes(in: bytes))
-        headers.append(":scheme", StaticText.http.span)
+        let scheme = session.scheme
+        headers.append(":scheme", scheme.span)
         headers.append(":authority", head.host.bytes(in: bytes))
         headers.append(":path", head.target.bytes(in: bytes))
         for field in head.fields {
@@ -88,10 +89,6 @@ final class UpstreamStream: ByteStream {
             }
         }
         return headers
-    }
-
-    private enum StaticText {
-        static let http = Array("http".utf8)
     }
 
     // MARK: What the session brings

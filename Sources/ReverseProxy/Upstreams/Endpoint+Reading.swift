@@ -2,7 +2,7 @@ import Settings
 
 extension Endpoint {
     /// What the URL of an endpoint may look like, for messages.
-    static let accepted = "http[s]://host[:port], h2c://host[:port], no user, no path and no query, or unix:/path"
+    static let accepted = "http[s]://host[:port], h2[c]://host[:port], no user, no path and no query, or unix:/path"
 
     /// Reads a URL of the ``accepted`` form; nil for anything else.
     init?(url: String) {
@@ -11,10 +11,11 @@ extension Endpoint {
             self.init(url: url, place: .unix(path: path))
             return
         }
-        let isSecure = url.hasPrefix("https://")
-        let isHTTP2 = url.hasPrefix("h2c://")
-        guard isSecure || isHTTP2 || url.hasPrefix("http://") else { return nil }
-        let authority = url.dropFirst(isSecure ? 8 : isHTTP2 ? 6 : 7)
+        guard let colon = url.firstIndex(of: ":"), let scheme = Scheme(rawValue: String(url[..<colon])), url[colon...].hasPrefix("://") else {
+            return nil
+        }
+        let isSecure = scheme == .https || scheme == .h2
+        let authority = url[colon...].dropFirst(3)
         var host = authority
         var port = isSecure ? 443 : 80
         let bracket = authority.hasPrefix("[") ? authority.firstIndex(of: "]") : nil
@@ -28,8 +29,10 @@ extension Endpoint {
         guard bracket == nil ? Self.isName(host) : Self.isAddress(host.dropFirst().dropLast()) else { return nil }
         self.init(url: url, host: String(bracket == nil ? host : host.dropFirst().dropLast()), port: port)
         self.isSecure = isSecure
-        self.isHTTP2 = isHTTP2
+        isHTTP2 = scheme == .h2 || scheme == .h2c
     }
+
+    private enum Scheme: String { case http, https, h2, h2c }
 
     private static func port(_ digits: Substring) -> Int? {
         guard (1...5).contains(digits.utf8.count), digits.utf8.allSatisfy(isDigit), let port = Int(digits) else { return nil }

@@ -13,7 +13,7 @@ public struct Endpoint: Sendable, Equatable {
     public var isSecure = false
     /// Its part of the requests, next to those of the others: 1 to 1000.
     public var weight = 1
-    /// Whether it speaks HTTP/2, in the clear and without being asked (RFC 9113 §3.3).
+    /// Whether it speaks HTTP/2: chosen by ALPN where it is spoken to by TLS (RFC 9113 §3.2), else without being asked (§3.3).
     public var isHTTP2 = false
 
     public init(url: String, place: Place) {

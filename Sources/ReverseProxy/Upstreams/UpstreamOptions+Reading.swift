@@ -15,7 +15,7 @@ extension Upstream {
         readLimit(options)
         tls.read(options.section("tls"))
         if options.has("tls"), !endpoints.isEmpty, !endpoints.contains(where: \.isSecure) {
-            options.report("tls", "is for no endpoint", accepted: "it beside an https:// endpoint")
+            options.report("tls", "is for no endpoint", accepted: "it beside an https:// or h2:// endpoint")
         }
         timeouts.read(options.section("timeouts"))
         options.read("resolve_milliseconds", .integer(10...waits.upperBound), into: &resolveMilliseconds)
@@ -26,7 +26,7 @@ extension Upstream {
     /// What only a connection of HTTP/1.1 can do.
     private func refuseHTTP1Options(_ options: Section) {
         if proxyHeader != .none {
-            options.report("proxy_protocol", "is beside an h2c:// endpoint, whose connections are shared by clients", accepted: "it beside other endpoints")
+            options.report("proxy_protocol", "is beside an HTTP/2 endpoint, whose connections are shared by clients", accepted: "it beside other endpoints")
         }
         if healthCheck != nil {
             options.report("health_check", "is beside an h2c:// endpoint, which can't be asked by HTTP/1.1", accepted: "it beside other endpoints")

@@ -160,6 +160,6 @@ extension Upstream {
 
     fileprivate func security(of endpoint: Endpoint, _ context: TLSContext, logger: Logger) -> EndpointSecurity? {
         guard endpoint.isSecure, case .tcp(let host, _) = endpoint.place else { return nil }
-        return EndpointSecurity(tls.serverName ?? host, context, title: endpoint.url, logger: logger)
+        return EndpointSecurity(tls.serverName ?? host, context, endpoint, logger: logger)
     }
 }

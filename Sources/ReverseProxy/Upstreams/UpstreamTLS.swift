@@ -37,17 +37,20 @@ final class EndpointSecurity: Sendable {
 
     private let name: String
     private let context: TLSContext
+    private let isHTTP2: Bool
+    private let sessions = TLSSessions()
     private let title: String
     private let logger: Logger
     private let lastFailure = Mutex<(text: String, milliseconds: Int64)?>(nil)
 
     /// - Parameters:
     ///   - name: what the endpoint's certificate must be for.
-    ///   - title: of the endpoint, for the log.
-    init(_ name: String, _ context: TLSContext, title: String, logger: Logger) {
+    ///   - endpoint: its URL is its title in the log.
+    init(_ name: String, _ context: TLSContext, _ endpoint: Endpoint, logger: Logger) {
         self.name = name
         self.context = context
-        self.title = title
+        title = endpoint.url
+        isHTTP2 = endpoint.isHTTP2
         self.logger = logger
     }
 
@@ -55,7 +58,8 @@ final class EndpointSecurity: Sendable {
     func begin(on socket: Socket, _ waiter: Waiter, timeoutMilliseconds: Int64, taking turns: HandshakeTurns?) async -> TLSStream? {
         do throws(TLSFailure) {
             return try await TLSStream.connect(
-                over: socket, to: name, context, on: waiter, timeoutMilliseconds: timeoutMilliseconds, taking: turns)
+                over: socket, to: name, context, on: waiter, timeoutMilliseconds: timeoutMilliseconds, taking: turns,
+                speaking: isHTTP2 ? "h2" : nil, resuming: sessions)
         } catch {
             note("\(error)", now: waiter.loop.nowMilliseconds)
             return nil
