@@ -1,4 +1,5 @@
 import COpenSSL
+import EventLoop
 
 /// What all sessions of one listener have in common: its certificates, whom it lets in, versions. Read once, shared by all workers.
 ///
@@ -19,10 +20,16 @@ import COpenSSL
     private let names: ServerNames
     fileprivate let tickets: TicketKeys
     fileprivate let protocols: [UInt8]
+    fileprivate let nowUnixSeconds: @Sendable () -> Int64
 
     /// - Parameter tickets: those of the context before this one, so that its clients' sessions go on.
-    public init(_ settings: TLSServerSettings, tickets: TicketKeys) throws(TLSFailure) {
+    public convenience init(_ settings: TLSServerSettings, tickets: TicketKeys) throws(TLSFailure) {
+        try self.init(settings, tickets: tickets, nowUnixSeconds: { Clock.unixMilliseconds() / 1000 })
+    }
+
+    init(_ settings: TLSServerSettings, tickets: TicketKeys, nowUnixSeconds: @escaping @Sendable () -> Int64) throws(TLSFailure) {
         self.tickets = tickets
+        self.nowUnixSeconds = nowUnixSeconds
         protocols = ProtocolList(settings.protocols).bytes
         var identities = unsafe Identities()
         do throws(TLSFailure) {
@@ -80,6 +87,12 @@ import COpenSSL
                 UnsafeMutableBufferPointer(start: name, count: 16), UnsafeMutableBufferPointer(start: vector, count: 16), cipher,
                 authentication, isSealing: isSealing == 1)
         }
+        _ = unsafe SSL_CTX_set_session_ticket_cb(handle, nil, { _, session, _, _, status, this in
+            guard status == SSL_TICKET_SUCCESS || status == SSL_TICKET_SUCCESS_RENEW, let session = unsafe session,
+                let context = unsafe TLSServerContext.at(this), unsafe hasCurrentPeer(session, nowUnixSeconds: context.nowUnixSeconds())
+            else { return SSL_TICKET_RETURN_IGNORE_RENEW }
+            return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW
+        }, this)
         guard !protocols.isEmpty else { return }
         unsafe SSL_CTX_set_alpn_select_cb(handle, { session, chosen, chosenCount, offered, offeredCount, this in
             guard let context = unsafe TLSServerContext.at(this) else { return SSL_TLSEXT_ERR_ALERT_FATAL }
