@@ -56,8 +56,8 @@ final class Origin {
                 guard ForwardedList.read(addresses: field.value, of: bytes, into: &elements) else { throw Self.malformed("X-Forwarded-For") }
             }
             _ = try walk(bytes, trusted)
-            try read(scheme: Self.only("x-forwarded-proto", "X-Forwarded-Proto", fields, bytes), bytes)
-            try read(host: Self.only("x-forwarded-host", "X-Forwarded-Host", fields, bytes), bytes)
+            if trusted.tellScheme { try read(scheme: Self.only("x-forwarded-proto", "X-Forwarded-Proto", fields, bytes), bytes) }
+            if trusted.tellHost { try read(host: Self.only("x-forwarded-host", "X-Forwarded-Host", fields, bytes), bytes) }
         case .forwarded:
             for field in fields where field.isNamed("forwarded", bytes) {
                 guard ForwardedList.read(forwarded: field.value, of: bytes, into: &elements) else { throw Self.malformed("Forwarded") }

@@ -12,7 +12,7 @@ public struct TrustedProxies: Sendable, Equatable {
 
     /// Where they say it. One field, never both: a proxy that writes the one passes the other on as a client sent it.
     public enum Header: String, Sendable, CaseIterable {
-        /// And `X-Forwarded-Proto`, `X-Forwarded-Host`.
+        /// And `X-Forwarded-Proto`, `X-Forwarded-Host` where they are believed.
         case xForwardedFor = "x-forwarded-for"
         /// RFC 7239.
         case forwarded
@@ -20,6 +20,10 @@ public struct TrustedProxies: Sendable, Equatable {
 
     public var peers: [Peer] = []
     public var header = Header.xForwardedFor
+    /// Whether their `X-Forwarded-Proto` and `X-Forwarded-Host` are believed. A proxy that sets `X-Forwarded-For` alone passes these on as
+    /// a client sent them.
+    public var tellScheme = false
+    public var tellHost = false
     /// Whether their connections begin with a header of the PROXY protocol.
     public var sendProxyHeader = false
 
@@ -46,6 +50,11 @@ extension TrustedProxies {
     mutating func read(_ root: Section) {
         root.readList("trusted_proxies", .trustedPeer, mayBeNull: true, into: &peers)
         root.read("trusted_header", .choice, into: &header)
+        root.read("trusted_proto", .boolean, into: &tellScheme)
+        root.read("trusted_host", .boolean, into: &tellHost)
+        for (option, isTrue) in [("trusted_proto", tellScheme), ("trusted_host", tellHost)] where isTrue && header == .forwarded {
+            root.report(option, "is true beside trusted_header: forwarded, which says that by itself", accepted: "it beside trusted_header: x-forwarded-for")
+        }
         root.read("proxy_protocol", .boolean, into: &sendProxyHeader)
         if sendProxyHeader, peers.isEmpty {
             root.report("proxy_protocol", "is true, and trusted_proxies names nobody to send its header", accepted: nil)

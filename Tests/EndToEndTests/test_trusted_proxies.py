@@ -26,7 +26,7 @@ def started(upstream, yaml: str, policyd_yaml: str = LIMIT):
 
 @pytest.fixture(scope="module")
 def trusting(upstream):
-    with started(upstream, "trusted_proxies: [127.0.0.0/8, 10.0.0.0/8, 2001:db8::/32]\nsend_forwarded: true\n") as gateway:
+    with started(upstream, "trusted_proxies: [127.0.0.0/8, 10.0.0.0/8, 2001:db8::/32]\ntrusted_proto: true\ntrusted_host: true\nsend_forwarded: true\n") as gateway:
         yield gateway
 
 
@@ -97,6 +97,21 @@ def test_scheme_and_host_are_taken_from_a_trusted_proxy(trusting, upstream):
     assert (seen.get("X-Forwarded-Proto"), seen.get("X-Forwarded-Host")) == ("https", "api.example:8443")
     assert seen.get("Forwarded") == 'for=192.0.2.7;host="api.example:8443";proto=https, for=127.0.0.1'
     assert seen.get("x-seen") == "192.0.2.7 api.example"
+
+
+@pytest.mark.parametrize("option, told, seen_as", [
+    ("", ("http", "gateway.test"), "192.0.2.7 gateway.test"), ("trusted_proto: true\n", ("https", "gateway.test"), "192.0.2.7 gateway.test"),
+    ("trusted_host: true\n", ("http", "evil.example"), "192.0.2.7 evil.example"),
+])
+def test_scheme_and_host_are_the_clients_own_word_unless_a_proxy_is_said_to_set_them(upstream, option, told, seen_as):
+    """HAProxy's `option forwardfor` sets X-Forwarded-For, and leaves the others as they came."""
+    with started(upstream, f"trusted_proxies: [127.0.0.1]\n{option}") as gateway:
+        seen = ask(gateway, upstream, *forwarded_for("192.0.2.7"), ("X-Forwarded-Proto", "https"), ("X-Forwarded-Host", "evil.example"))
+        assert (seen.get("X-Forwarded-Proto"), seen.get("X-Forwarded-Host")) == told
+        assert seen.get("x-seen") == seen_as
+        if not option:
+            # What isn't believed may be malformed, as it may of anybody.
+            ask(gateway, upstream, ("X-Forwarded-Proto", "ftp"), ("X-Forwarded-Host", "a b"), ("X-Forwarded-Host", "c"))
 
 
 @pytest.mark.parametrize("header", [
