@@ -41,6 +41,11 @@ import CNghttp2
         return streams.count < min(Int(most), limits.concurrentStreams)
     }
 
+    /// Whether the server takes WebSockets by CONNECT (RFC 8441 §3).
+    public var takesExtendedConnect: Bool {
+        unsafe nghttp2_session_get_remote_settings(session, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1
+    }
+
     /// Begins a request.
     ///
     /// - Parameters:

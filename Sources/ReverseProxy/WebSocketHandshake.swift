@@ -1,5 +1,6 @@
 import Bytes
 import HTTPMessage
+import TLS
 
 /// The opening handshake of a WebSocket (RFC 6455 §4), as far as a proxy has to understand it: what follows is bytes.
 enum WebSocketHandshake {
@@ -43,5 +44,26 @@ enum WebSocketHandshake {
             upgrades += 1
         }
         return upgrades == 1
+    }
+
+    /// What a service proves with that it has understood a request for a WebSocket (RFC 6455 §4.2.2): `Sec-WebSocket-Accept`. Nil where the
+    /// request has no key.
+    static func acceptance(of head: RequestHead, in bytes: Span<UInt8>) -> [UInt8]? {
+        for field in head.fields where field.name.bytes(in: bytes).equalsIgnoringCase("sec-websocket-key") {
+            return sha1(field.value.bytes(in: bytes).array + Array("258EAFA5-E914-47DA-95CA-C5AB0DC85B11".utf8)).map(base64)
+        }
+        return nil
+    }
+
+    /// RFC 4648 §4.
+    private static func base64(_ bytes: [UInt8]) -> [UInt8] {
+        let digits = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+        var text: [UInt8] = []
+        for start in stride(from: 0, to: bytes.count, by: 3) {
+            let group = bytes[start..<min(start + 3, bytes.count)]
+            let bits = group.reduce(0) { $0 << 8 | Int($1) } << (8 * (3 - group.count))
+            for place in 0..<4 { text.append(place <= group.count ? digits[bits >> (18 - 6 * place) & 63] : UInt8(ascii: "=")) }
+        }
+        return text
     }
 }

@@ -1,5 +1,6 @@
 """Upstreams that speak HTTP/2 by TLS: nginx, nghttpd and a gRPC server of its own library."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -131,7 +132,8 @@ def server(authority):
 
 def test_grpc_passes_end_to_end_by_tls(server, authority):
     identity = authority.issue("proxy", "DNS:proxy.test")
-    with gateway(f"h2://localhost:{server.port}", f"authorities: {authority.certificate}, certificate: {identity.certificate}, key: {identity.key}") as running:
+    tls = f"authorities: {authority.certificate}, certificate: {identity.certificate}, key: {identity.key}"
+    with gateway(f"h2://localhost:{server.port}", tls) as running:
         with grpc.insecure_channel(f"127.0.0.1:{running.port}", options=OPTIONS) as channel:
             answer, call = unary(channel)
             assert answer == b"hello" and ("x-trailing", "2") in call.trailing_metadata()
@@ -152,3 +154,45 @@ def test_without_a_certificate_that_the_service_wants_a_call_is_unavailable(serv
             with pytest.raises(grpc.RpcError) as failure:
                 unary(channel)
             assert failure.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+# Health checks
+
+def test_endpoints_of_http_2_are_asked_how_they_are(authority, tmp_path):
+    """By TLS and in the clear; a file says that a service is well."""
+    with contextlib.ExitStack() as stack:
+        services, urls = [], []
+        for name, scheme in (("clear", "h2c"), ("secure", "h2")):
+            (tmp_path / name / "files").mkdir(parents=True)
+            (tmp_path / name / "files" / "name").write_text(name)
+            (tmp_path / name / "files" / "well").write_text("yes")
+            services.append(stack.enter_context(Nginx(authority, tmp_path / name, http2=True, in_clear=scheme == "h2c")))
+            urls.append(f"{scheme}://127.0.0.1:{services[-1].port}")
+        yaml = (f'upstreams: {{ service: {{ endpoints: ["{urls[0]}", "{urls[1]}"], '
+                f"tls: {{ authorities: {authority.certificate}, server_name: first.test }}, "
+                "health_check: { path: /files/well, interval_milliseconds: 20, timeout_milliseconds: 5000, healthy_after: 1, "
+                "unhealthy_after: 1 } } }\n")
+        running = stack.enter_context(Gateway({"/": "service"}, workers=1, proxy_yaml=yaml, env={"RATE_LIMIT": "1000000"}))
+
+        def names():
+            return {running.get("/files/name", token=TOKEN).body.decode() for _ in range(10)}
+
+        assert names() == {"clear", "secure"}
+        for name, other, url in (("clear", "secure", urls[0]), ("secure", "clear", urls[1])):
+            (tmp_path / name / "files" / "well").unlink()
+            running.proxy.wait_for_line(f"{url} is unhealthy: it answered 404")
+            until(lambda: names() == {other}, what="the other one has all requests")
+            (tmp_path / name / "files" / "well").write_text("yes")
+            running.proxy.wait_for_line(f"{url} is healthy again")
+            until(lambda: names() == {"clear", "secure"}, what="both have requests")
+        services[0].process.stop()
+        running.proxy.wait_for_line(f"{urls[0]} is unhealthy: it takes no connection")
+
+
+def test_what_speaks_no_http_2_is_unwell(upstream):
+    upstream.behaviour = lambda connection: connection.receive() and connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    url = f"h2c://127.0.0.1:{upstream.port}"
+    yaml = (f'upstreams: {{ service: {{ endpoints: ["{url}"], '
+            "health_check: { path: /, interval_milliseconds: 20, timeout_milliseconds: 5000 } } }\n")
+    with Gateway({"/": "service"}, workers=1, proxy_yaml=yaml) as running:
+        running.proxy.wait_for_line(f"{url} is unhealthy: it takes no request by HTTP/2")

@@ -15,14 +15,14 @@ from harness.process import Process, environment
 class Nginx:
     """A service of several names. It answers with what it knows of a connection, and serves and takes large bodies."""
 
-    def __init__(self, authority: Authority, directory, *, asks_for_certificate=False, versions="TLSv1.2 TLSv1.3", http2=False, options=""):
+    def __init__(self, authority: Authority, directory, *, asks_for_certificate=False, versions="TLSv1.2 TLSv1.3", http2=False, in_clear=False, options=""):
         self.authority, self.directory, self.port = authority, directory, free_port()
         self.process = None
         temporary = "".join(f"{kind}_temp_path {directory}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
         client = f"ssl_client_certificate {authority.certificate}; ssl_verify_client on;" if asks_for_certificate else ""
         servers = "".join(f"""
             server {{
-                listen 127.0.0.1:{self.port} ssl {'http2' if http2 else ''}; server_name {name}; ssl_protocols {versions}; {client}
+                listen 127.0.0.1:{self.port} {'' if in_clear else 'ssl'} {'http2' if http2 else ''}; server_name {name}; ssl_protocols {versions}; {client}
                 ssl_certificate {identity.certificate}; ssl_certificate_key {identity.key}; client_max_body_size 0;
                 {options}
                 location /files/ {{ root {directory}; }}

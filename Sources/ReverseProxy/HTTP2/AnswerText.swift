@@ -36,6 +36,26 @@ enum AnswerText {
         return isChunked
     }
 
+    /// Writes a success as the switch to a WebSocket that HTTP/1.1 has in its place (RFC 8441 §5).
+    ///
+    /// - Parameter acceptance: the value of `Sec-WebSocket-Accept`.
+    /// - Returns: false, and nothing is written, where it is no success.
+    static func append(switching headers: FieldList, _ acceptance: [UInt8], to text: ByteBuffer) -> Bool {
+        let bytes = headers.bytes.span
+        guard let status = headers.first(":status"), bytes[status.lowerBound] == UInt8(ascii: "2") else { return false }
+        text.append("HTTP/1.1 101 \r\n")
+        text.append(WebSocketHandshake.fields)
+        text.append(field: "sec-websocket-accept", acceptance.span)
+        for field in headers.fields {
+            let (name, value) = (bytes.extracting(field.name), bytes.extracting(field.value))
+            guard FieldText.isToken(name), FieldText.isValue(value) else { continue }
+            if name.equals("sec-websocket-accept") || name.equals("content-length") { continue }
+            text.append(field: name, value)
+        }
+        text.append("\r\n")
+        return true
+    }
+
     private static func isGRPC(_ headers: FieldList) -> Bool {
         guard let type = headers.first("content-type") else { return false }
         return GRPCStatus.isGRPC(headers.bytes.span.extracting(type))

@@ -36,12 +36,13 @@ final class UpstreamSession {
     /// - Parameters:
     ///   - stream: a connection that the upstream has accepted.
     ///   - limits: of the heads that go by it, as the worker's clients have them.
-    init(_ stream: any ByteStream, to address: SocketAddress, loop: EventLoop, limits: HeadLimits, idleTimeoutMilliseconds: Int64) {
+    ///   - waiter: of whoever moves its bytes; one of its own unless given.
+    init(_ stream: any ByteStream, to address: SocketAddress, loop: EventLoop, limits: HeadLimits, idleTimeoutMilliseconds: Int64, waiter: Waiter? = nil) {
         self.stream = stream
         self.address = address
         scheme = Array((stream is TLSStream ? "https" : "http").utf8)
         self.loop = loop
-        waiter = Waiter(loop: loop)
+        self.waiter = waiter ?? Waiter(loop: loop)
         var sessionLimits = SessionLimits()
         sessionLimits.concurrentStreams = 100
         // Clients that don't read hold up their own streams, and no other.
@@ -57,7 +58,7 @@ final class UpstreamSession {
         self.limits = limits
         self.idleTimeoutMilliseconds = idleTimeoutMilliseconds
         idleSinceMilliseconds = loop.nowMilliseconds
-        stream.waiter = waiter
+        stream.waiter = self.waiter
     }
 
     /// Whether it has carried a request before: the upstream may then have closed it just now, unseen.
@@ -65,6 +66,9 @@ final class UpstreamSession {
 
     /// Whether the upstream speaks HTTP/2, and has said so.
     var isGreeted: Bool { session.isGreeted }
+
+    /// Whether the upstream takes WebSockets, as it has said when it greeted (RFC 8441 §3).
+    var takesWebSockets: Bool { session.takesExtendedConnect }
 
     var isOver: Bool { isLost || session.isOver }
 
@@ -80,14 +84,13 @@ final class UpstreamSession {
         var (rounds, wasGreeted) = (0, false)
         flush()
         while !isOver, !mustEnd {
-            let hasMoved = mayReceive && receive()
-            flush()
+            let hasMoved = move()
             if session.isGreeted != wasGreeted {
                 wasGreeted = true
                 changed()
             }
             if isRetired, session.streamCount == 0 { break }
-            guard hasMoved || hasMore || mayReceive else {
+            guard hasMoved else {
                 loop.buffers.strip(input)
                 loop.buffers.strip(output)
                 await waiter.park()
@@ -96,6 +99,21 @@ final class UpstreamSession {
             rounds &+= 1
             if rounds % Self.roundsPerTurn == 0 { await waiter.yieldTurn() }
         }
+        close()
+        changed()
+    }
+
+    /// Moves what can be moved now: for whoever has no task that runs it.
+    ///
+    /// - Returns: whether something has come, or there is more to move at once.
+    func move() -> Bool {
+        let hasMoved = mayReceive && receive()
+        flush()
+        return hasMoved || hasMore || mayReceive
+    }
+
+    /// Ends the connection in good order, as far as that goes at once.
+    func close() {
         isRetired = true
         if !isLost {
             session.leave()
@@ -104,7 +122,6 @@ final class UpstreamSession {
         isLost = true
         session.closeStreams(for: self)
         stream.close()
-        changed()
     }
 
     /// Lets no further request by.

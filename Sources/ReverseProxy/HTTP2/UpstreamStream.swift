@@ -24,6 +24,8 @@ final class UpstreamStream: ByteStream {
     private var requestContent = ContentText()
     private var answersHead = false
     private var answer = ArrivingMessage()
+    /// Where a WebSocket is asked for: what proves that the upstream has agreed.
+    private var acceptance: [UInt8]?
 
     init(on session: UpstreamSession, limits: HeadLimits) {
         self.session = session
@@ -64,9 +66,17 @@ final class UpstreamStream: ByteStream {
         try head.parse(buffer.bytes, byteCount: byteCount, limits: limits)
         answersHead = head.method == .head
         requestContent = ContentText(head.framing, limits: limits)
+        if try WebSocketHandshake.isAsked(by: head, in: buffer.bytes) {
+            acceptance = WebSocketHandshake.acceptance(of: head, in: buffer.bytes)
+            requestContent = ContentText(.untilClose, limits: limits)
+        }
         let headers = headers(of: head, buffer.bytes)
         buffer.consume(byteCount)
         hasBegun = true
+        guard acceptance == nil || session.takesWebSockets else {
+            refuseWebSocket()
+            return true
+        }
         stream = session.request(headers, isEnd: requestContent.isOver, for: self)
         isClosed = stream == nil
         return true
@@ -75,7 +85,10 @@ final class UpstreamStream: ByteStream {
     /// The head's fields, but for those that concern a connection; of `TE`, what HTTP/2 knows (RFC 9113 §8.2.2).
     private func headers(of head: RequestHead, _ bytes: Span<UInt8>) -> FieldList {
         var headers = FieldList()
-        headers.append(":method", head.methodName.bytes(in: bytes))
+        if acceptance == nil { headers.append(":method", head.methodName.bytes(in: bytes)) } else {
+            headers.append(":method", "CONNECT".utf8Span.span)
+            headers.append(":protocol", "websocket".utf8Span.span)
+        }
         let scheme = session.scheme
         headers.append(":scheme", scheme.span)
         headers.append(":authority", head.host.bytes(in: bytes))
@@ -84,6 +97,7 @@ final class UpstreamStream: ByteStream {
             let (name, value) = (field.name.bytes(in: bytes), field.value.bytes(in: bytes))
             switch field.kind {
             case .host, .connection, .transferEncoding: continue
+            case .other where acceptance != nil && name.equalsIgnoringCase("sec-websocket-key"): continue
             case .hopByHop where !(name.equalsIgnoringCase("te") && value.equalsIgnoringCase("trailers")): continue
             default: headers.append(lowercasing: name, value)
             }
@@ -91,11 +105,28 @@ final class UpstreamStream: ByteStream {
         return headers
     }
 
+    /// Answers in place of an upstream that takes no WebSocket, which it would take for something else.
+    private func refuseWebSocket() {
+        let body: StaticString = #"{"error":"Not Implemented","message":"The upstream takes no WebSockets by HTTP/2."}"#
+        loop.buffers.furnish(answer.text)
+        answer.text.append("HTTP/1.1 501 \r\ncontent-type: application/json\r\ncontent-length: ")
+        answer.text.append(decimal: body.utf8CodeUnitCount)
+        answer.text.append("\r\n\r\n")
+        answer.text.append(body)
+        answer.isEndTaken = true
+        answer.end(trailers: FieldList())
+        waiter?.wake()
+    }
+
     // MARK: What the session brings
 
     func receive(headersOf stream: ClientStream, isEnd: Bool) {
         guard answer.text.count < Self.headBytes else { return stream.reset(.enhanceYourCalm) }
         loop.buffers.furnish(answer.text)
+        if let acceptance, stream.isAnswered, AnswerText.append(switching: stream.headers, acceptance, to: answer.text) {
+            waiter?.wake()
+            return
+        }
         answer.isChunked = AnswerText.append(
             stream.headers, isFinal: stream.isAnswered, isEnd: isEnd, answersHead: answersHead, to: answer.text)
         answer.isEndTaken = !answer.isChunked
@@ -147,7 +178,11 @@ final class UpstreamStream: ByteStream {
 
     // MARK: Its end
 
-    func endSending() {}
+    func endSending() {
+        guard acceptance != nil, let stream else { return }
+        stream.end()
+        session.flushAtEndOfTurn()
+    }
 
     /// Gives the stream up where it isn't over.
     func close() {

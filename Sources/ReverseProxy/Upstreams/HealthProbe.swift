@@ -17,9 +17,9 @@ struct HealthProbe {
         let deadline = waiter.loop.nowMilliseconds + rules.timeoutMilliseconds
         let header = ByteBuffer(capacity: 32)
         ProxyHeader.appendOwn(proxyHeader, to: header)
-        let stream: any ByteStream
+        let (stream, address): (any ByteStream, SocketAddress)
         do throws(ConnectFailure) {
-            (stream, _) = try await endpoint.connect(
+            (stream, address) = try await endpoint.connect(
                 on: waiter, timeoutMilliseconds: rules.timeoutMilliseconds, sending: header.isEmpty ? nil : header)
         } catch {
             guard error.outcome == .failed else { throw error }
@@ -29,26 +29,41 @@ struct HealthProbe {
         stream.waiter = waiter
         waiter.setDeadline(afterMilliseconds: max(deadline - waiter.loop.nowMilliseconds, 1))
         defer { waiter.clearDeadline() }
+        func isLate() -> Bool { waiter.isDue || isOver() }
+        guard endpoint.endpoint.isHTTP2 else { return await ask(stream, on: waiter, isLate: isLate) }
+        let session = UpstreamSession(
+            stream, to: address, loop: waiter.loop, limits: Self.headLimits, idleTimeoutMilliseconds: .max, waiter: waiter)
+        defer { session.close() }
+        guard await wait(on: waiter, moving: session, isLate: isLate, until: { session.isGreeted || session.isOver }) else { return late }
+        guard session.takesRequests else { return "it takes no request by HTTP/2" }
+        let request = session.open()
+        request.waiter = waiter
+        defer { request.close() }
+        return await ask(request, on: waiter, moving: session, isLate: isLate)
+    }
+
+    private var late: String { "it did not answer in \(rules.timeoutMilliseconds) ms" }
+
+    /// - Returns: false where it has become too late.
+    private func wait(
+        on waiter: Waiter, moving session: UpstreamSession?, isLate: () -> Bool, until isReady: () -> Bool
+    ) async -> Bool {
+        while !isReady() {
+            if isLate() { return false }
+            if session?.move() == true { await waiter.yieldTurn() } else if !isReady() { await waiter.park() }
+        }
+        return true
+    }
+
+    private func ask(
+        _ stream: any ByteStream, on waiter: Waiter, moving session: UpstreamSession? = nil, isLate: () -> Bool
+    ) async -> String? {
         let buffer = ByteBuffer(capacity: 1024)
         appendRequest(to: buffer)
-        func isLate() -> Bool { waiter.isDue || isOver() }
         while case .wouldBlock = stream.send(buffer) {
-            while !stream.isWritable, !isLate() { await waiter.park() }
-            guard !isLate() else { return "it did not answer in \(rules.timeoutMilliseconds) ms" }
+            guard await wait(on: waiter, moving: session, isLate: isLate, until: { stream.isWritable }) else { return late }
         }
         guard buffer.isEmpty else { return "the connection broke off" }
-        return await answer(of: stream, into: buffer, on: waiter, isLate: isLate)
-    }
-
-    private func appendRequest(to buffer: ByteBuffer) {
-        buffer.append("GET ")
-        buffer.append(utf8: rules.path)
-        buffer.append(" HTTP/1.1\r\nHost: ")
-        buffer.append(endpoint.endpoint.authority.span)
-        buffer.append("\r\nUser-Agent: gatehouse-health-check\r\nConnection: close\r\n\r\n")
-    }
-
-    private func answer(of stream: any ByteStream, into buffer: ByteBuffer, on waiter: Waiter, isLate: () -> Bool) async -> String? {
         var (scanner, response, interimCount) = (HeadScanner(), ResponseHead(), 0)
         while true {
             do {
@@ -64,12 +79,19 @@ struct HealthProbe {
             } catch {
                 return "its answer is malformed"
             }
-            while !stream.isReadable, !isLate() { await waiter.park() }
-            guard !isLate() else { return "it did not answer in \(rules.timeoutMilliseconds) ms" }
+            guard await wait(on: waiter, moving: session, isLate: isLate, until: { stream.isReadable }) else { return late }
             switch stream.receive(into: buffer) {
             case .received, .wouldBlock: continue
             case .ended, .failed: return "the connection broke off"
             }
         }
+    }
+
+    private func appendRequest(to buffer: ByteBuffer) {
+        buffer.append("GET ")
+        buffer.append(utf8: rules.path)
+        buffer.append(" HTTP/1.1\r\nHost: ")
+        buffer.append(endpoint.endpoint.authority.span)
+        buffer.append("\r\nUser-Agent: gatehouse-health-check\r\nConnection: close\r\n\r\n")
     }
 }

@@ -28,9 +28,6 @@ extension Upstream {
         if proxyHeader != .none {
             options.report("proxy_protocol", "is beside an HTTP/2 endpoint, whose connections are shared by clients", accepted: "it beside other endpoints")
         }
-        if healthCheck != nil {
-            options.report("health_check", "is beside an h2c:// endpoint, which can't be asked by HTTP/1.1", accepted: "it beside other endpoints")
-        }
     }
 
     private mutating func readLimit(_ options: Section) {
