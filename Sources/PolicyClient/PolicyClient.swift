@@ -42,6 +42,9 @@ public final class PolicyClient {
         public var helloTimeoutMilliseconds = Int64(ProtocolLimits.helloTimeoutMilliseconds)
         /// The pause before connecting again: it doubles from the first to the second.
         public var reconnectMilliseconds: ClosedRange<Int64> = 20...1000
+        /// How long a daemon that sends its clients away is asked on, while another one that is to take its place has the socket
+        /// and has yet to greet.
+        public var successionMilliseconds: Int64 = 5_000
         /// How many CHECKs a connection may have in flight, where the daemon allows more.
         public var maximumInFlight = 16_384
         /// How many bytes the daemon may be behind in reading before it is asked no more.
@@ -72,6 +75,13 @@ public final class PolicyClient {
     private let endpoints: [Endpoint]
     private var next = 0
     private var isStopping = false
+    /// Of each endpoint: whether the attempt to connect that is under way, or the next one, may come to something. Not so where the last one
+    /// was refused.
+    private var isPromising: [Bool]
+    /// When the last connection was lost that a CHECK could be sent on.
+    private var lostAtMilliseconds: Int64
+    /// How many wait for a connection.
+    private var awaitingCount = 0
 
     public init(_ endpoints: [Endpoint], configuration: Configuration, loop: EventLoop, logger: Logger) {
         self.endpoints = endpoints
@@ -81,6 +91,8 @@ public final class PolicyClient {
         connections = Array(repeating: nil, count: endpoints.count)
         leaving = Array(repeating: [], count: endpoints.count)
         leavingWaiters = endpoints.map { _ in Waiter(loop: loop) }
+        isPromising = Array(repeating: true, count: endpoints.count)
+        lostAtMilliseconds = loop.nowMilliseconds
     }
 
     /// A connection that a CHECK can be sent on now, each in its turn; nil where no daemon answers.
@@ -93,6 +105,34 @@ public final class PolicyClient {
             if let connection = connections.last, connection.isUsableMeanwhile { return connection }
         }
         return nil
+    }
+
+    /// Waits for a connection that a CHECK can be sent on, where there is none now: the gap between a daemon and the next one on the same
+    /// socket. No longer than a CHECK may wait for its verdict, from the moment when the last connection was lost, and not at all where
+    /// nobody listens.
+    ///
+    /// - Parameters:
+    ///   - waiter: of the task that calls this. Its deadline is lost.
+    ///   - milliseconds: how long instead, from now on.
+    public func awaitConnection(on waiter: Waiter, milliseconds: Int64? = nil) async -> PolicyConnection? {
+        let left = milliseconds ?? lostAtMilliseconds + configuration.deadlineMilliseconds - loop.nowMilliseconds
+        guard left > 0 else { return nil }
+        awaitingCount += 1
+        defer {
+            awaitingCount -= 1
+            waiter.clearDeadline()
+        }
+        waiter.setDeadline(afterMilliseconds: left)
+        while isPromising.contains(true), !isStopping, !waiter.isDue {
+            await waiter.park()
+            if let connection = usableConnection() { return connection }
+        }
+        return nil
+    }
+
+    private func note(_ index: Int, isPromising: Bool) {
+        self.isPromising[index] = isPromising
+        if awaitingCount > 0 { loop.wakeAll() }
     }
 
     /// Keeps a connection to each endpoint until ``stop()``. To be called once, on the client's loop.
@@ -120,6 +160,7 @@ public final class PolicyClient {
         var pause = pauses.lowerBound
         var lastComplaint: String?
         var isSaidToAnswer = false
+        var leftAt: Int64 = 0
         while !isStopping {
             let complaint: String
             let start = loop.nowMilliseconds
@@ -128,14 +169,20 @@ public final class PolicyClient {
                     endpoint, configuration, on: Waiter(loop: loop), unless: { self.isStopping })
                 retireLeaving(index)
                 connections[index] = connection
+                note(index, isPromising: true)
                 if !isSaidToAnswer { logger.info("asking \(connection.session.hello.name) on \(endpoint.name)") }
                 isSaidToAnswer = true
                 let closingWords = await connection.serveUntilLeaving { self.isStopping }
                 connections[index] = nil
+                leftAt = loop.nowMilliseconds
+                lostAtMilliseconds = leftAt
                 if closingWords == nil { hand(connection, of: index) }
                 complaint = closingWords ?? "the daemon is draining"
             } catch {
-                retireLeaving(index)
+                // Who connects and is not greeted may have come while a daemon starts.
+                let isGreetingLate = (error as? ProtocolError)?.code == .helloLate
+                if !isGreetingLate || loop.nowMilliseconds - leftAt >= configuration.successionMilliseconds { retireLeaving(index) }
+                note(index, isPromising: isGreetingLate)
                 complaint = "\(error)"
             }
             guard !isStopping else { return }
@@ -164,6 +211,7 @@ public final class PolicyClient {
             }
             await connection.serveToTheEnd { self.isStopping }
             leaving[index].removeFirst()
+            if !connection.isRetired { lostAtMilliseconds = loop.nowMilliseconds }
         }
     }
 
@@ -174,6 +222,8 @@ public final class PolicyClient {
     }
 
     private func retireLeaving(_ index: Int) {
+        guard !leaving[index].isEmpty else { return }
+        lostAtMilliseconds = loop.nowMilliseconds
         for connection in leaving[index] { connection.retire() }
     }
 

@@ -22,7 +22,7 @@ public final class PolicyConnection: TurnFlushing {
     /// Whether no CHECK is to be sent here any more but for want of another connection.
     private(set) var isLeaving = false
     /// Whether this connection closes as soon as every CHECK on it is answered.
-    private var isRetired = false
+    private(set) var isRetired = false
     /// The PING that asks whether a daemon that counts as down answers again.
     private var probe: (id: UInt32, sentAt: Int64)?
     private var lastProbeID: UInt32 = 0

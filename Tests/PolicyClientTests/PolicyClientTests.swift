@@ -87,6 +87,74 @@ import Testing
         }
     }
 
+    @Test(arguments: [true, false])
+    func `asks a daemon that sends it away for a while, where the next one has the socket and does not greet`(_ isSoon: Bool) async throws {
+        try await Stage.run { stage in
+            var configuration = PolicyClient.Configuration.patient
+            configuration.helloTimeoutMilliseconds = 20
+            configuration.successionMilliseconds = isSoon ? Stage.hangMilliseconds : 0
+            let daemon = try FakeDaemon(loop: stage.loop)
+            let client = try stage.keepAsking([daemon.path], configuration)
+            // On a busy machine a greeting may be late for itself.
+            var peer = await daemon.welcome()
+            await stage.turns(10)
+            while client.usableConnection() == nil {
+                peer = await daemon.welcome()
+                await stage.turns(10)
+            }
+            peer.send(Frames.goAway())
+            _ = await daemon.accept()
+            _ = await daemon.accept()
+            #expect((client.usableConnection() != nil) == isSoon)
+        }
+    }
+
+    @Test func `bridges the gap between a daemon and the next one on the same socket`() async throws {
+        try await Stage.run { stage in
+            let daemon = try FakeDaemon(loop: stage.loop)
+            let client = try stage.keepAsking([daemon.path])
+            let peer = await daemon.welcome()
+            await stage.until { client.usableConnection() != nil }
+            let first = client.usableConnection()
+            peer.close()
+            await stage.until { client.usableConnection() == nil }
+            stage.awaitConnection()
+            let peerOfNext = await daemon.accept()
+            let isAwaiting = stage.isAwaiting
+            #expect(isAwaiting)
+            _ = await peerOfNext.frame()
+            peerOfNext.send(Frames.hello())
+            await stage.until { !stage.isAwaiting }
+            let next = stage.awaited
+            #expect(next != nil && next !== first)
+        }
+    }
+
+    @Test func `does not wait where nobody listens, nor for longer than a verdict`() async throws {
+        try await Stage.run { stage in
+            var daemon: FakeDaemon? = try FakeDaemon(loop: stage.loop)
+            let client = try stage.keepAsking([daemon!.path])
+            let peer = await daemon!.welcome()
+            await stage.until { client.usableConnection() != nil }
+            daemon = nil
+            peer.close()
+            await stage.until { client.usableConnection() == nil }
+            stage.awaitConnection()
+            await stage.until { !stage.isAwaiting }
+            let awaited = stage.awaited
+            #expect(awaited == nil)
+        }
+        try await Stage.run { stage in
+            let daemon = try FakeDaemon(loop: stage.loop)
+            _ = try stage.keepAsking([daemon.path], .impatient)
+            _ = await daemon.accept()
+            stage.awaitConnection()
+            await stage.until { !stage.isAwaiting }
+            let awaited = stage.awaited
+            #expect(awaited == nil)
+        }
+    }
+
     @Test func `stops at once, whatever it is at`() async throws {
         try await Stage.run { stage in
             var configuration = PolicyClient.Configuration.patient

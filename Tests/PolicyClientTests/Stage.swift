@@ -89,6 +89,10 @@ actor Stage {
 
     // MARK: A client of several daemons
 
+    /// Whether a task waits for a connection, and what that came to.
+    private(set) var isAwaiting = false
+    private(set) var awaited: PolicyConnection?
+
     /// Starts a client that keeps a connection to each of `daemons`.
     func keepAsking(
         _ paths: [String], _ configuration: PolicyClient.Configuration = .patient, logger: Logger = .silent
@@ -98,6 +102,17 @@ actor Stage {
         self.client = client
         Task(executorPreference: loop) { await self.run() }
         return client
+    }
+
+    /// Has a task wait for a connection of the client's.
+    func awaitConnection() {
+        isAwaiting = true
+        Task(executorPreference: loop) { await self.wait() }
+    }
+
+    private func wait() async {
+        awaited = await client?.awaitConnection(on: Waiter(loop: loop))
+        isAwaiting = false
     }
 
     private func run() async {
