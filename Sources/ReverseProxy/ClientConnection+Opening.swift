@@ -44,8 +44,8 @@ extension ClientConnection {
         let timeout = worker.configuration.timeouts.head
         socket.waiter = waiter
         waiter.setDeadline(afterMilliseconds: timeout)
-        // A client that says nothing costs its socket and no more, and is not waited for by a drain.
-        while !socket.isReadable, !waiter.isDue, !worker.isDraining { await waiter.park() }
+        // A client that says nothing costs its socket and no more, and is not waited for long by a drain.
+        while !socket.isReadable, !waiter.isDue, !worker.isDrainIdleOver { await waiter.park() }
         guard socket.isReadable else {
             socket.close()
             throw TLSFailure("the client did not begin it")

@@ -124,9 +124,10 @@ final class ClientConnection {
         }
     }
 
-    /// Waits for the first byte of a request without a task: ``ServingTasks`` has one for it then.
+    /// Waits for the first byte of a request without a task: ``ServingTasks`` has one for it then. Also for that of one which was sent before
+    /// the client could know of a drain.
     func rest() {
-        guard !worker.isDraining else { return close() }
+        guard !worker.isDrainIdleOver else { return close() }
         waiter.setDeadline(afterMilliseconds: worker.configuration.timeouts.idle)
         waiter.rest(self)
     }
@@ -155,7 +156,7 @@ final class ClientConnection {
 extension ClientConnection: Resting {
     func roused() {
         if stream.isReadable { return worker.state.tasks.submit(.request(self)) }
-        if waiter.isDue || worker.isDraining { return close() }
+        if waiter.isDue || worker.isDrainIdleOver { return close() }
         waiter.rest(self)
     }
 }

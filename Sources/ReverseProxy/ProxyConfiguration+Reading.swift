@@ -89,6 +89,7 @@ extension ProxyConfiguration.Timeouts {
         timeouts.read("upstream_idle_milliseconds", .integer(waits), into: &upstreamIdle)
         timeouts.read("websocket_idle_milliseconds", .integer(waits), into: &webSocketIdle)
         timeouts.read("drain_milliseconds", .integer(0...waits.upperBound), into: &drain)
+        timeouts.read("drain_idle_milliseconds", .integer(0...waits.upperBound), into: &drainIdle)
         timeouts.read("linger_milliseconds", .integer(0...waits.upperBound), into: &linger)
     }
 }

@@ -51,6 +51,8 @@ public struct ProxyConfiguration: Sendable, Equatable {
         public var webSocketIdle: Int64 = 300_000
         /// From SIGTERM until what is still in flight is cut off.
         public var drain: Int64 = 30_000
+        /// From SIGTERM until a connection without a request is closed: one that is on its way is answered, as its last.
+        public var drainIdle: Int64 = 1_000
         /// How long a refused client may go on sending before it is cut off, so that it can read the refusal.
         public var linger: Int64 = 2_000
     }

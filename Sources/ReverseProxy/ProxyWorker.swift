@@ -59,6 +59,7 @@ actor ProxyWorker {
         await withDiscardingTaskGroup { serving in
             serving.addImmediateTask(executorPreference: loop) { await self.startTasks() }
             await accept()
+            await state.endIdleConnections()
             state.tasks.end()
         }
     }
@@ -171,8 +172,6 @@ actor ProxyWorker {
     func drain() {
         guard !state.isDraining else { return }
         let timeouts = state.latest?.configuration.timeouts ?? setup.configuration.timeouts
-        state.drainDeadline = loop.nowMilliseconds + timeouts.drain
-        state.isDraining = true
-        loop.wakeAll()
+        state.beginDrain(timeouts)
     }
 }

@@ -151,6 +151,9 @@ final class WorkerContext {
 
     var handshakes: HandshakeTurns { state.handshakes }
 
+    /// Whether a drain has lasted as long as a connection without a request may wait for one.
+    var isDrainIdleOver: Bool { state.isDrainIdleOver }
+
     /// Whether a drain has lasted as long as it may.
     var isDrainOver: Bool { state.isDraining && loop.nowMilliseconds >= state.drainDeadline }
 

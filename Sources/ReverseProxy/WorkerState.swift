@@ -21,6 +21,9 @@ final class WorkerState {
     let newSessions: SessionQueue
     /// Of all workers.
     private let connections: SharedCount
+    /// Of this one.
+    private var connectionCount = 0
+    private let idleWaiter: Waiter
     /// This worker's part of what is counted; nil where nothing is.
     let workerMetrics: WorkerMetrics?
     private let readiness: ProxyReadiness?
@@ -29,9 +32,11 @@ final class WorkerState {
     private(set) var latest: WorkerContext?
 
     /// No new request is begun; what is in flight is finished.
-    var isDraining = false
+    private(set) var isDraining = false
     /// When what is still in flight is cut off, in the loop's milliseconds.
-    var drainDeadline = Int64.max
+    private(set) var drainDeadline = Int64.max
+    /// When connections without a request are closed.
+    private(set) var drainIdleDeadline = Int64.max
     /// Everything is served: the background tasks end.
     private(set) var isOver = false
 
@@ -52,6 +57,7 @@ final class WorkerState {
         proxyHeaderWarning = RepeatedWarning("closed a connection", loop: loop, logger: setup.logger)
         handshakes = HandshakeTurns(loop: loop)
         tasks = ServingTasks(loop: loop)
+        idleWaiter = Waiter(loop: loop)
         connections = setup.connections
         readiness = setup.observation?.readiness
         workerMetrics = setup.observation?.registry.makeWorkerMetrics()
@@ -65,11 +71,14 @@ final class WorkerState {
     }
 
     func connectionBegan() {
+        connectionCount += 1
         connections.add()
         note(connections: 1)
     }
 
     func connectionEnded() {
+        connectionCount -= 1
+        if isDraining, connectionCount == 0 { idleWaiter.wake() }
         connections.remove()
         note(connections: -1)
     }
@@ -91,7 +100,26 @@ final class WorkerState {
         }
     }
 
-    private func noteReadiness() {
+    func beginDrain(_ timeouts: ProxyConfiguration.Timeouts) {
+        drainDeadline = loop.nowMilliseconds + timeouts.drain
+        drainIdleDeadline = loop.nowMilliseconds + min(timeouts.drainIdle, timeouts.drain)
+        isDraining = true
+        loop.wakeAll()
+    }
+
+    /// Waits until no connection is without a request, as their time in a drain is over, or none is left.
+    func endIdleConnections() async {
+        idleWaiter.setDeadline(afterMilliseconds: drainIdleDeadline - loop.nowMilliseconds)
+        while connectionCount > 0, !isDrainIdleOver { await idleWaiter.park() }
+        // Those that rest look at the time.
+        loop.wakeAll()
+    }
+
+    /// Whether a drain has lasted as long as a connection without a request may wait for one.
+    var isDrainIdleOver: Bool { isDraining && loop.nowMilliseconds >= drainIdleDeadline }
+
+    /// Tells whether this worker has a daemon to ask.
+    func noteReadiness() {
         guard let readiness, (policy.usableConnection() != nil) != canAsk else { return }
         canAsk.toggle()
         readiness.note(canAsk: canAsk)

@@ -95,6 +95,7 @@ struct ConfigurationTests {
               websocket_idle_milliseconds: 19
               drain_milliseconds: 15
               linger_milliseconds: 16
+              drain_idle_milliseconds: 17
             upstream_idle_connections: 17
             """)
         var expected = ProxyConfiguration(policySockets: ["/tmp/a.sock", "/tmp/b.sock"])
@@ -119,7 +120,7 @@ struct ConfigurationTests {
         (expected.timeouts.upstreamConnect, expected.timeouts.upstreamResponse, expected.timeouts.upstreamIdle) = (12, 13, 14)
         expected.timeouts.upstreamTotal = 18
         expected.timeouts.webSocketIdle = 19
-        (expected.timeouts.drain, expected.timeouts.linger) = (15, 16)
+        (expected.timeouts.drain, expected.timeouts.linger, expected.timeouts.drainIdle) = (15, 16, 17)
         expected.upstreamIdleConnections = 17
         #expect(configuration == expected)
     }

@@ -17,7 +17,7 @@ extension WorkerContext {
         let trusted = configuration.trustedProxies
         guard trusted.sendProxyHeader, trusted.contains(Array(peer.host.utf8)) else { return (peer, Arrival()) }
         let source = await ProxyHeaderReader.read(
-            from: socket, on: waiter, timeoutMilliseconds: configuration.timeouts.head, unless: { isDraining }
+            from: socket, on: waiter, timeoutMilliseconds: configuration.timeouts.head, unless: { isDrainIdleOver }
         ) { why in
             state.proxyHeaderWarning.note("\(why), from \(peer)")
         }
