@@ -64,6 +64,7 @@ let package = Package(
         // Floor 3
         module("TLS", ["Bytes", "EventLoop", "Settings", "COpenSSL", logging]),
         module("PolicyClient", ["Bytes", "PolicyProtocol", "EventLoop", logging]),
+        module("Succession", ["EventLoop", logging]),
         module("KeySources", ["JSON", "JSONWebToken", "EventLoop", "CCurl", logging]),
         module("Telemetry", ["Bytes", "HTTPMessage", "JSON", "EventLoop", "Settings", logging]),
         // Floor 4
@@ -71,9 +72,9 @@ let package = Package(
         // Floor 5: the two halves
         module("PolicyDaemon", [
             "Bytes", "HTTPMessage", "HTTP2", "EnvoyProtocol", "JSON", "Policy", "PolicyProtocol", "JSONWebToken", "EventLoop", "Counters",
-            "KeySources", "Telemetry", "TLS", "Settings", logging,
+            "KeySources", "Succession", "Telemetry", "TLS", "Settings", logging,
         ]),
-        module("ReverseProxy", ["Bytes", "HTTPMessage", "HTTP2", "JSON", "PolicyProtocol", "PolicyClient", "EventLoop", "Telemetry", "TLS", "Settings", logging]),
+        module("ReverseProxy", ["Bytes", "HTTPMessage", "HTTP2", "JSON", "PolicyProtocol", "PolicyClient", "EventLoop", "Succession", "Telemetry", "TLS", "Settings", logging]),
         // Floor 6: the programs
         program("gatehouse-policyd", ["PolicyDaemon", "Settings", logging, arguments]),
         program("gatehouse-proxy", ["ReverseProxy", "Settings", logging, arguments]),
@@ -97,6 +98,7 @@ let package = Package(
         tests("EventLoop", ["Bytes"]),
         tests("PolicyClient", ["PolicyProtocol", "EventLoop", "Bytes", logging]),
         tests("Settings"),
+        tests("Succession", ["EventLoop", logging]),
         tests("TLS", ["Bytes", "EventLoop", "TestSupport"]),
         tests("Counters", ["Bytes", "Policy", "EventLoop", "TLS", "TestSupport", logging]),
         tests("KeySources", ["Bytes", "JSON", "JSONWebToken", "EventLoop", logging]),

@@ -8,17 +8,19 @@ public final class Listener: Sendable {
     let descriptor: Int32
     /// Where it listens; the port is the real one also where 0 was asked for.
     public let address: SocketAddress
-    private let unixPath: UnixPath?
+    /// The file of a Unix socket that this process has made, or was handed.
+    let file: SocketFile?
 
-    private init(descriptor: Int32, address: SocketAddress, unixPath: UnixPath?) {
+    /// Takes over `descriptor`, a non-blocking socket that listens on `address`.
+    init(descriptor: Int32, address: SocketAddress, file: SocketFile?) {
         self.descriptor = descriptor
         self.address = address
-        self.unixPath = unixPath
+        self.file = file
     }
 
     deinit {
         close(descriptor)
-        unixPath?.remove()
+        file?.release()
     }
 
     /// Listens on an IP address and port.
@@ -27,20 +29,20 @@ public final class Listener: Sendable {
         // A restarted gateway must not wait for its old connections' TIME_WAIT.
         _ = linux_set_option(descriptor, SOL_SOCKET, SO_REUSEADDR, 1)
         let bound = try bind(descriptor, to: address, backlog: backlog, call: "listen on \(address)")
-        return Listener(descriptor: descriptor, address: bound, unixPath: nil)
+        return Listener(descriptor: descriptor, address: bound, file: nil)
     }
 
     /// Listens on a Unix socket of the given mode. A stale socket is replaced; one that answers is not stolen.
     public static func unix(path: String, mode: mode_t, backlog: Int32 = 1024) throws(SystemError) -> Listener {
         let address = try SocketAddress.unix(path: path)
-        let unixPath = try UnixPath(claiming: path, address: address)
+        let file = try SocketFile(claiming: path, address: address)
         let descriptor = try SystemError.check(linux_socket(AF_UNIX), "socket")
         // Bound under a mask that admits nobody, and opened by chmod only then: at no moment is it wider than asked.
         let mask = umask(0o777)
         defer { umask(mask) }
         let bound = try bind(descriptor, to: address, backlog: backlog, call: "listen on \(path)")
         try unsafe SystemError.check(linux_chmod(path, mode), "chmod \(path)")
-        return Listener(descriptor: descriptor, address: bound, unixPath: unixPath)
+        return Listener(descriptor: descriptor, address: bound, file: file)
     }
 
     private static func bind(
@@ -58,59 +60,6 @@ public final class Listener: Sendable {
             throw error
         }
         return SocketAddress(storage: storage, length: length)
-    }
-}
-
-/// The path of a Unix socket that this process owns, for as long as it holds the lock beside it.
-private struct UnixPath: Sendable {
-    let path: String
-    private let lock: Int32
-
-    /// Holds `path` + ".lock" (so that of two daemons starting at once one wins), then removes a socket nobody answers on.
-    init(claiming path: String, address: SocketAddress) throws(SystemError) {
-        self.path = path
-        try Self.makeDirectory(of: path)
-        lock = try Self.lock(path + ".lock", for: path)
-        switch unsafe linux_socket_file(path) {
-        case 0: return
-        case 1: break
-        default:
-            close(lock)
-            throw SystemError("\(path) is there and is no socket", code: EEXIST)
-        }
-        // Asked with a connection, since the owner may be a program that knows nothing of the lock.
-        let probe = try SystemError.check(linux_socket(AF_UNIX), "socket")
-        defer { close(probe) }
-        var storage = address.storage
-        let result = unsafe linux_connect(probe, &storage, address.length)
-        guard result == -ECONNREFUSED || result == -ENOENT else {
-            close(lock)
-            throw SystemError("\(path) is in use by another process", code: EADDRINUSE)
-        }
-        unsafe unlink(path)
-    }
-
-    /// Makes the one directory that the socket stands in, where it is missing: the runtime directory's `gatehouse`, by default.
-    private static func makeDirectory(of path: String) throws(SystemError) {
-        guard let slash = path.lastIndex(of: "/"), slash != path.startIndex else { return }
-        let directory = String(path[..<slash])
-        let result = unsafe linux_make_directory(directory, 0o755)
-        guard result == 0 || result == -EEXIST else { throw SystemError("make the directory \(directory)", code: -result) }
-    }
-
-    private static func lock(_ lockPath: String, for path: String) throws(SystemError) -> Int32 {
-        let descriptor = try unsafe SystemError.check(linux_open_lock(lockPath), "open \(lockPath)")
-        guard linux_lock(descriptor) == 0 else {
-            close(descriptor)
-            throw SystemError("\(path) is in use by another process", code: EADDRINUSE)
-        }
-        return descriptor
-    }
-
-    /// Removes the socket; the lock file stays (removing it would let two processes hold two locks of one name).
-    func remove() {
-        unsafe unlink(path)
-        close(lock)
     }
 }
 

@@ -4,6 +4,8 @@ import CLinux
 public enum ServiceManager {
     public static func notifyReady() { notify("READY=1") }
     public static func notifyStopping() { notify("STOPPING=1") }
+    /// Has the manager follow another process from now on, as the service's main one: it believes the one before only.
+    public static func notifyMainProcess(_ process: Int32) { notify("MAINPID=\(process)") }
 
     /// Sends `state` as one datagram to the socket that `NOTIFY_SOCKET` names.
     static func notify(_ state: String) {

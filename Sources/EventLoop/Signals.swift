@@ -6,6 +6,7 @@ public struct Signals: Sendable {
     public static let interrupt = SIGINT
     public static let hangUp = SIGHUP
     public static let user1 = SIGUSR1
+    public static let user2 = SIGUSR2
 
     private let taken: [Int32]
 
@@ -19,4 +20,7 @@ public struct Signals: Sendable {
 
     /// Waits for one of them and returns it.
     public func wait() -> Int32 { unsafe linux_wait_signal(taken, Int32(taken.count)) }
+
+    /// Has the thread that waits take `signal`, as if another process had sent it.
+    public static func raise(_ signal: Int32) { kill(getpid(), signal) }
 }

@@ -65,7 +65,19 @@ public struct SocketAddress: Sendable, Equatable, CustomStringConvertible {
     /// Whether it is a Unix socket's.
     public var isUnix: Bool { family == AF_UNIX }
 
+    /// The path of a Unix socket, `@name` for one in the abstract namespace; nil for others, and for one without a path.
+    public var unixPath: String? {
+        var copy = storage
+        return unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: 128) { text in
+            let count = unsafe linux_unix_path(&copy, length, text.baseAddress!, text.count)
+            guard count > 0 else { return nil }
+            return unsafe String(decoding: UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(text)[..<count]), as: UTF8.self)
+        }
+    }
+
+    /// Whether both are the same place. The kernel tells a Unix socket's path at its length, however long the address was made.
     public static func == (left: SocketAddress, right: SocketAddress) -> Bool {
+        if left.isUnix, let path = left.unixPath { return path == right.unixPath }
         var (one, other) = (left.storage, right.storage)
         return unsafe left.length == right.length && memcmp(&one, &other, Int(left.length)) == 0
     }

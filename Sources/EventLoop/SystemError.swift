@@ -20,6 +20,8 @@ public struct SystemError: Error, CustomStringConvertible {
     /// The code of a connection that its peer has torn down.
     public static let connectionReset = ECONNRESET
 
+    public static let notPermitted = EPERM
+
     /// Whether this process or its machine has no descriptor or no memory left for it: nobody else's fault.
     public var isExhaustion: Bool { [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(code) }
 

@@ -21,6 +21,9 @@ import CLinux
         self.handle = handle
     }
 
+    /// Has the calling thread, which runs no loop, pause.
+    public static func pause(milliseconds: UInt32) { usleep(milliseconds * 1000) }
+
     /// Waits for the thread's end.
     public func join() { pthread_join(handle, nil) }
 

@@ -157,6 +157,20 @@ public final class KeyKeeper: Sendable {
         }?.join()
     }
 
+    /// Waits until there are keys from every source. Blocks; for a daemon that takes the place of one that has them.
+    ///
+    /// - Throws: where a source has none to give.
+    public func awaitKeys() throws(UnusableKeySource) {
+        for index in upkeeps.indices {
+            while keys(index) == nil {
+                guard !status(index).isFailing else {
+                    throw UnusableKeySource("there are no keys of \(names[index]) to be had now, and the daemon before may have them")
+                }
+                SystemThread.pause(milliseconds: 5)
+            }
+        }
+    }
+
     /// Makes the thread look at the clock now.
     func wake() { transfers.wake() }
 

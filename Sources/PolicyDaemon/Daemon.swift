@@ -3,6 +3,7 @@ import EventLoop
 import Logging
 import Policy
 import Settings
+import Succession
 import Telemetry
 import TLS
 
@@ -24,32 +25,46 @@ public struct Daemon {
 
     /// Serves until SIGTERM or SIGINT, then until the clients have left or the drain is over. Call it in the main thread.
     ///
-    /// SIGHUP swaps the configuration; SIGUSR1 opens the file of the decision log again.
+    /// SIGHUP swaps the configuration; SIGUSR1 opens the file of the decision log again; SIGUSR2 hands over to a newer process.
     ///
     /// - Throws: where the socket can't be opened, a thread not be started, or keys not be read.
     public func run() throws {
         // First of all: the threads started below inherit that these signals are blocked.
-        let signals = Signals(taking: [Signals.terminate, Signals.interrupt, Signals.hangUp, Signals.user1])
+        let signals = Signals(taking: [Signals.terminate, Signals.interrupt, Signals.hangUp, Signals.user1, Signals.user2])
         DescriptorLimit.raise()
+        let sockets = try ListeningSockets()
         let crew = Crew(maximumConnections: configuration.maximumConnections)
         defer { crew.disband() }
         let log = try openDecisionLog()
         let registry = MetricRegistry()
         let setup = try Setup(configuration, replacing: nil, registry: registry, decisionLog: log?.writer, logger: logger)
         try setup.authentication.keeper.start()
-        let doors = try openDoors()
-        let watch = try CertificateWatch(doors.compactMap(\.certificates), logger: logger)
-        let (workers, threads) = try start(crew, setup, registry, doors)
+        let prepared = try Latch(configuration.workers)
+        let (workers, certificates) = try makeWorkers(crew, setup, registry, sockets, prepared)
+        let watch = try CertificateWatch(certificates, logger: logger)
         let reloader = Reloader(setup, workers: workers, registry: registry, readAgain: readAgain, logger: logger)
         let admin = try configuration.admin.map { address in
             try AdminListener(
-                on: address, routes: [.metrics(registry), .live, .ready { nil }, reloader.route], logger: logger)
+                on: address, of: sockets, routes: [.metrics(registry), .live, .ready { nil }, reloader.route], logger: logger)
         }
+        try sockets.refuseUntaken()
+        let threads = try start(workers)
+        if sockets.hasPredecessor { try setup.authentication.keeper.awaitKeys() }
+        prepared.wait()
+        try sockets.takeOver()
+        for worker in workers { Task(executorPreference: worker.loop) { await worker.open() } }
+        try admin?.start()
         logger.notice("listening on \(configuration.places), \(workers.count) workers, counting in \(configuration.place)")
         if let admin { logger.notice("metrics at \(admin.address)") }
-        ServiceManager.notifyReady()
-        serve(signals, reloader, log?.writer, watch)
-        ServiceManager.notifyStopping()
+        if !sockets.hasPredecessor { ServiceManager.notifyReady() }
+        let handover = Handover(logger: logger)
+        if serve(signals, reloader, log?.writer, watch, handover, sockets) {
+            // From now on its questions are the successor's to answer.
+            admin?.stop()
+        } else {
+            ServiceManager.notifyStopping()
+        }
+        sockets.letGo()
         logger.notice("stopping: the clients have \(configuration.drainMilliseconds) ms to leave")
         for worker in workers { Task(executorPreference: worker.loop) { await worker.beginDrain() } }
         for thread in threads { thread.join() }
@@ -61,8 +76,11 @@ public struct Daemon {
         logger.notice("stopped")
     }
 
-    /// Returns when the daemon is to stop.
-    private func serve(_ signals: Signals, _ reloader: Reloader, _ log: LogWriter?, _ watch: CertificateWatch?) {
+    /// Returns when the daemon is to stop, and whether another process has taken its place.
+    private func serve(
+        _ signals: Signals, _ reloader: Reloader, _ log: LogWriter?, _ watch: CertificateWatch?, _ handover: Handover,
+        _ sockets: ListeningSockets
+    ) -> Bool {
         while true {
             switch signals.wait() {
             case Signals.hangUp:
@@ -70,7 +88,11 @@ public struct Daemon {
                 watch?.lookNow()
             case Signals.user1:
                 do { try log?.reopen() } catch { logger.error("the decision log can't be opened again: \(error)") }
-            default: return
+            case Signals.user2:
+                if handover.advance(sockets) { return true }
+            default:
+                handover.abandon()
+                return false
             }
         }
     }
@@ -86,31 +108,33 @@ public struct Daemon {
     }
 
     /// Opens the addresses, and the socket last: who waits for that finds everything open.
-    private func openDoors() throws -> [DoorSettings] {
+    private func openDoors(_ sockets: ListeningSockets) throws -> [DoorSettings] {
         var doors: [DoorSettings] = []
         for place in configuration.listening {
             let certificates = try place.tls.map { try ServerCertificates($0, of: "\(place.address)") }
             doors.append(DoorSettings(
-                listener: try Listener.tcp(place.address), dialects: Set(place.dialects), certificates: certificates))
+                listener: try sockets.tcp(place.address), dialects: Set(place.dialects), certificates: certificates))
         }
-        let socket = try Listener.unix(path: configuration.socketPath, mode: configuration.socketMode)
+        let socket = try sockets.unix(path: configuration.socketPath, mode: configuration.socketMode)
         return [DoorSettings(listener: socket, dialects: Set(configuration.dialects))] + doors
     }
 
-    /// Starts the workers. They alone keep the listeners, so that these close as soon as all have let go.
-    private func start(
-        _ crew: Crew, _ setup: Setup, _ registry: MetricRegistry, _ doors: [DoorSettings]
-    ) throws -> ([DaemonWorker], [SystemThread]) {
-        var workers: [DaemonWorker] = []
-        for index in 0..<max(configuration.workers, 1) {
-            let worker = DaemonWorker(
-                index: index, loop: try EventLoop(), doors: doors, crew: crew, setup,
-                metrics: registry.makeWorkerMetrics(), logger: logger)
-            crew.join(worker)
-            workers.append(worker)
+    /// The workers and `sockets` alone hold the listeners, so that these close as soon as all have let go of them.
+    private func makeWorkers(
+        _ crew: Crew, _ setup: Setup, _ registry: MetricRegistry, _ sockets: ListeningSockets, _ prepared: Latch
+    ) throws -> ([DaemonWorker], [ServerCertificates]) {
+        let doors = try openDoors(sockets)
+        let workers = try (0..<configuration.workers).map { index in
+            DaemonWorker(
+                index: index, loop: try EventLoop(), doors: doors, crew: crew, setup, metrics: registry.makeWorkerMetrics(),
+                prepared: prepared, logger: logger)
         }
-        var threads: [SystemThread] = []
-        for worker in workers {
+        for worker in workers { crew.join(worker) }
+        return (workers, doors.compactMap(\.certificates))
+    }
+
+    private func start(_ workers: [DaemonWorker]) throws -> [SystemThread] {
+        try workers.map { worker in
             let logger = logger
             Task(executorPreference: worker.loop) {
                 do {
@@ -119,8 +143,7 @@ public struct Daemon {
                     logger.critical("worker \(worker.index) cannot accept: \(error)")
                 }
             }
-            threads.append(try SystemThread(name: "policy-\(worker.index)") { worker.loop.run() })
+            return try SystemThread(name: "policy-\(worker.index)") { worker.loop.run() }
         }
-        return (workers, threads)
     }
 }

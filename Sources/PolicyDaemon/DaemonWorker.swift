@@ -25,14 +25,18 @@ actor DaemonWorker {
     private let limits: DaemonLimits
     private let handshakes: HandshakeTurns
     private let maintenanceWaiter: Waiter
+    private let prepared: Latch
+    private var isOpen = false
     private var isStopping = false
     private var log: BoundedLog
     private let logger: Logger
 
+    /// - Parameter prepared: where the worker arrives when it could accept.
     init(
         index: Int, loop: EventLoop, doors: [DoorSettings], crew: Crew, _ setup: Setup, metrics: WorkerMetrics,
-        limits: DaemonLimits = DaemonLimits(), logger: Logger
+        limits: DaemonLimits = DaemonLimits(), prepared: Latch, logger: Logger
     ) {
+        self.prepared = prepared
         self.index = index
         self.loop = loop
         self.doors = doors.map { Door($0, loop: loop) }
@@ -62,11 +66,13 @@ actor DaemonWorker {
         return rules.domains.isEmpty ? nil : RateLimitService(rules, counters: counters)
     }
 
-    /// Serves clients until the drain is over, then stops the loop.
+    /// Serves clients from ``open()`` until the drain is over, then stops the loop.
     func run() async throws {
         defer { loop.stop() }
         // Else the first hits would be counted without the store that all daemons share.
         await counters.connect()
+        prepared.arrive()
+        while !isOpen, !drain.hasBegun { await maintenanceWaiter.park() }
         try await withThrowingDiscardingTaskGroup { maintenance in
             maintenance.addImmediateTask(executorPreference: loop) { await self.maintainCounters() }
             maintenance.addImmediateTask(executorPreference: loop) { await self.writeDecisionLog() }
@@ -77,6 +83,12 @@ actor DaemonWorker {
                 }
             }
         }
+    }
+
+    /// Begins to accept.
+    func open() {
+        isOpen = true
+        loop.wakeAll()
     }
 
     /// Asks all clients to leave, and stops accepting new ones.

@@ -3,6 +3,7 @@ import EventLoop
 import Logging
 import PolicyClient
 import Settings
+import Succession
 import TLS
 import Telemetry
 
@@ -24,32 +25,50 @@ public struct Proxy {
 
     /// Serves until SIGTERM or SIGINT, then finishes what is in flight. Call it on the main thread, before any other is started.
     ///
-    /// SIGHUP swaps the configuration; SIGUSR1 opens the file of the access log again.
+    /// SIGHUP swaps the configuration; SIGUSR1 opens the file of the access log again; SIGUSR2 hands over to a newer process.
     ///
-    /// - Throws: ``SystemError`` or ``ResolutionError`` where it cannot begin to serve.
+    /// - Throws: ``SystemError``, ``UnfitDescriptor`` or ``ResolutionError`` where it cannot begin to serve.
     public func run() throws {
-        let signals = Signals(taking: [Signals.terminate, Signals.interrupt, Signals.hangUp, Signals.user1])
+        let signals = Signals(taking: [Signals.terminate, Signals.interrupt, Signals.hangUp, Signals.user1, Signals.user2])
         warnOfFewDescriptors()
+        let sockets = try ListeningSockets()
         let setup = try setup()
-        let logThread = try SystemThread(name: "log") { setup.logWriter.run() }
-        let (workers, ports) = try makeWorkers(setup)
+        let prepared = try Latch(configuration.workers)
+        let (workers, ports) = try makeWorkers(setup, sockets, prepared)
+        let keeper = UpstreamKeeper(setup.upstreams, loop: try EventLoop(), logger: logger)
         let watch = try CertificateWatch(setup.listeners.compactMap(\.certificates), logger: logger)
+        let reloader = ProxyReloader(setup, workers: workers, keeper: keeper, watch: watch, readAgain: readAgain, logger: logger)
+        let admin = try makeAdmin(setup, reloader, sockets)
+        try sockets.refuseUntaken()
+        let logThread = try SystemThread(name: "log") { setup.logWriter.run() }
         let threads = try workers.enumerated().map { index, worker in
             try SystemThread(name: "worker-\(index)") { worker.loop.run() }
         }
         for worker in workers {
             Task(executorPreference: worker.loop) { await worker.run() }
         }
-        let keeper = UpstreamKeeper(setup.upstreams, loop: try EventLoop(), logger: logger)
         let keeperThread = try SystemThread(name: "upstreams") { keeper.loop.run() }
         Task(executorPreference: keeper.loop) { await keeper.run() }
+        prepared.wait()
+        try sockets.takeOver()
+        for worker in workers {
+            Task(executorPreference: worker.loop) { await worker.open() }
+        }
         try writeStartLines(ports: ports, setup.logWriter)
-        let reloader = ProxyReloader(setup, workers: workers, keeper: keeper, watch: watch, readAgain: readAgain, logger: logger)
-        let admin = try listenForAdmin(setup, reloader)
-        ServiceManager.notifyReady()
-        serve(signals, reloader, setup.logWriter)
+        if let admin {
+            try admin.start()
+            logger.notice("metrics at \(admin.address)")
+        }
+        if !sockets.hasPredecessor { ServiceManager.notifyReady() }
+        let handover = Handover(logger: logger)
+        if serve(signals, reloader, setup.logWriter, handover, sockets) {
+            // From now on its questions are the successor's to answer.
+            admin?.stop()
+        } else {
+            ServiceManager.notifyStopping()
+        }
+        sockets.letGo()
         setup.observation?.readiness.noteDrain()
-        ServiceManager.notifyStopping()
         logger.notice("draining: no new connections, what is in flight has \(configuration.timeouts.drain / 1000) s")
         for worker in workers {
             Task(executorPreference: worker.loop) { await worker.drain() }
@@ -63,24 +82,30 @@ public struct Proxy {
         logThread.join()
     }
 
-    /// Returns when the proxy is to end.
-    private func serve(_ signals: Signals, _ reloader: ProxyReloader, _ log: LogWriter) {
+    /// Returns when the proxy is to end, and whether another process has taken its place.
+    private func serve(
+        _ signals: Signals, _ reloader: ProxyReloader, _ log: LogWriter, _ handover: Handover, _ sockets: ListeningSockets
+    ) -> Bool {
         while true {
             switch signals.wait() {
             case Signals.hangUp: _ = reloader.reload()
             case Signals.user1:
                 do { try log.reopen() } catch { logger.error("the access log can't be opened again: \(error)") }
-            default: return
+            case Signals.user2:
+                if handover.advance(sockets) { return true }
+            default:
+                handover.abandon()
+                return false
             }
         }
     }
 
-    private func listenForAdmin(_ setup: ProxySetup, _ reloader: ProxyReloader) throws -> AdminListener? {
+    private func makeAdmin(
+        _ setup: ProxySetup, _ reloader: ProxyReloader, _ sockets: ListeningSockets
+    ) throws -> AdminListener? {
         guard let address = configuration.admin, let observation = setup.observation else { return nil }
         let routes = [.metrics(observation.registry), .live, observation.readiness.route, reloader.route]
-        let admin = try AdminListener(on: address, routes: routes, logger: logger)
-        logger.notice("metrics at \(admin.address)")
-        return admin
+        return try AdminListener(on: address, of: sockets, routes: routes, logger: logger)
     }
 
     /// A file holds requests alone: what the proxy says of itself stays on standard output.
@@ -92,13 +117,15 @@ public struct Proxy {
         output.run()
     }
 
-    /// The workers alone hold the listeners, so that their ports close as soon as all have let go of them.
-    private func makeWorkers(_ setup: ProxySetup) throws -> ([ProxyWorker], ports: [Int]) {
+    /// The workers and `sockets` alone hold the listeners, so that their ports close as soon as all have let go of them.
+    private func makeWorkers(
+        _ setup: ProxySetup, _ sockets: ListeningSockets, _ prepared: Latch
+    ) throws -> ([ProxyWorker], ports: [Int]) {
         let listeners = try configuration.allListeners.map { settings in
-            try Listener.tcp(SocketAddress.resolve(host: settings.host, port: settings.port)[0])
+            try sockets.tcp(SocketAddress.resolve(host: settings.host, port: settings.port)[0])
         }
         let workers = try (0..<configuration.workers).map { _ in
-            ProxyWorker(setup, loop: try EventLoop(), listeners: listeners)
+            ProxyWorker(setup, loop: try EventLoop(), listeners: listeners, prepared: prepared)
         }
         return (workers, listeners.map(\.address.port))
     }

@@ -12,8 +12,14 @@ actor ProxyWorker {
     private let setup: ProxySetup
     /// In the order of the setup's. Let go of at the drain: a port closes when all workers have.
     private var listeners: [Listener?]
+    private let prepared: Latch
+    /// How long a daemon may take to greet before clients are accepted.
+    private static let firstConnectionMilliseconds: Int64 = 2_000
+    private var isOpen = false
 
-    init(_ setup: ProxySetup, loop: EventLoop, listeners: [Listener]) {
+    /// - Parameter prepared: where the worker arrives when it could accept.
+    init(_ setup: ProxySetup, loop: EventLoop, listeners: [Listener], prepared: Latch) {
+        self.prepared = prepared
         self.setup = setup
         self.loop = loop
         self.listeners = listeners
@@ -21,7 +27,7 @@ actor ProxyWorker {
         state.adopt(setup)
     }
 
-    /// Serves what the listener brings until ``drain()``, then what is in flight.
+    /// Serves what the listeners bring from ``open()`` until ``drain()``, then what is in flight.
     func run() async {
         defer { loop.stop() }
         await withDiscardingTaskGroup { background in
@@ -29,9 +35,27 @@ actor ProxyWorker {
             background.addImmediateTask(executorPreference: loop) { await self.writeLog() }
             background.addImmediateTask(executorPreference: loop) { await self.sweep() }
             background.addImmediateTask(executorPreference: loop) { await self.serveSessions() }
+            await prepare()
             await serve()
             state.end()
         }
+    }
+
+    /// Gets as far as knowing whether there is a daemon to ask: those who have queued meanwhile would all be answered 503.
+    private func prepare() async {
+        let waiter = Waiter(loop: loop)
+        if state.policy.usableConnection() == nil {
+            _ = await state.policy.awaitConnection(on: waiter, milliseconds: Self.firstConnectionMilliseconds)
+        }
+        state.noteReadiness()
+        prepared.arrive()
+        while !isOpen, !state.isDraining { await waiter.park() }
+    }
+
+    /// Begins to accept.
+    func open() {
+        isOpen = true
+        loop.wakeAll()
     }
 
     /// Serves under another configuration from now on. What is in flight is finished under the one before.

@@ -15,30 +15,39 @@ public final class AdminListener: Sendable {
     /// Where it listens; the port is the real one also where 0 was asked for.
     public let address: SocketAddress
     private let worker: AdminWorker
-    private let thread: SystemThread
-    private let isStopped = Atomic(false)
+    private let thread = Mutex<SystemThread?>(nil)
 
-    /// Opens the socket and begins to serve.
+    /// Opens the socket, or takes the one that the process was started with.
     public init(
-        on address: AdminAddress, routes: [AdminRoute], limits: AdminLimits = AdminLimits(), logger: Logger
-    ) throws(SystemError) {
+        on address: AdminAddress, of sockets: ListeningSockets, routes: [AdminRoute], limits: AdminLimits = AdminLimits(),
+        logger: Logger
+    ) throws {
+        let backlog: Int32 = 64
         let listener = switch address {
-        case .tcp(let address): try Listener.tcp(address, backlog: 64)
-        case .unix(let path, let mode): try Listener.unix(path: path, mode: mode, backlog: 64)
+        case .tcp(let address): try sockets.tcp(address, backlog: backlog)
+        case .unix(let path, let mode): try sockets.unix(path: path, mode: mode, backlog: backlog)
         }
-        let worker = AdminWorker(listener, routes, limits, loop: try EventLoop(), logger: logger)
         self.address = listener.address
-        self.worker = worker
-        Task(executorPreference: worker.loop) { await worker.run() }
-        thread = try SystemThread(name: "admin") { worker.loop.run() }
+        worker = AdminWorker(listener, routes, limits, loop: try EventLoop(), logger: logger)
+    }
+
+    /// Begins to serve. Once.
+    public func start() throws(SystemError) {
+        Task(executorPreference: worker.loop) { [worker] in await worker.run() }
+        let started = try SystemThread(name: "admin") { [worker] in worker.loop.run() }
+        thread.withLock { $0 = started }
     }
 
     /// Closes the socket and waits for what is in flight, no longer than ``AdminLimits/drainMilliseconds``. Blocks, so not from
     /// a route. A second call does nothing.
     public func stop() {
-        guard !isStopped.exchange(true, ordering: .relaxed) else { return }
+        let started = thread.withLock { thread in
+            defer { thread = nil }
+            return thread
+        }
+        guard let started else { return }
         Task(executorPreference: worker.loop) { [worker] in await worker.drain() }
-        thread.join()
+        started.join()
     }
 }
 

@@ -30,11 +30,12 @@ private final class RunningDaemon {
         self.setup = setup
         crew = Crew(maximumConnections: maximumConnections)
         let listener = try Listener.unix(path: path, mode: 0o660)
+        let prepared = try Latch(count)
         for index in 0..<count {
             let worker = DaemonWorker(
                 index: index, loop: try EventLoop(), doors: [DoorSettings(listener: listener, dialects: Set(Dialect.allCases))],
                 crew: crew, setup, metrics: registry.makeWorkerMetrics(),
-                limits: limits, logger: silent)
+                limits: limits, prepared: prepared, logger: silent)
             crew.join(worker)
             workers.append(worker)
         }
@@ -42,6 +43,8 @@ private final class RunningDaemon {
             Task(executorPreference: worker.loop) { try await worker.run() }
             threads.append(try SystemThread(name: "worker-\(worker.index)") { worker.loop.run() })
         }
+        prepared.wait()
+        for worker in workers { Task(executorPreference: worker.loop) { await worker.open() } }
     }
 
     /// How many connections each worker has.

@@ -86,7 +86,9 @@ func withListener(
     _ body: (AdminClient, AdminListener) async throws -> Void
 ) async throws {
     let place = try address ?? .tcp(SocketAddress.resolve(host: "127.0.0.1", port: 0)[0])
-    let listener = try AdminListener(on: place, routes: routes, limits: limits, logger: Logger(label: "test"))
+    let listener = try AdminListener(
+        on: place, of: ListeningSockets(), routes: routes, limits: limits, logger: Logger(label: "test"))
+    try listener.start()
     let loop = try EventLoop()
     let thread = try SystemThread(name: "client") { loop.run() }
     let client = AdminClient(loop: loop, address: listener.address)

@@ -56,7 +56,9 @@ import Testing
 @Suite struct `gatehouse reload` {
     private func withListener(_ routes: [AdminRoute], _ body: (AdminPlace) throws -> Void) throws {
         let listener = try AdminListener(
-            on: .tcp(SocketAddress.resolve(host: "127.0.0.1", port: 0)[0]), routes: routes, logger: Logger(label: "test"))
+            on: .tcp(SocketAddress.resolve(host: "127.0.0.1", port: 0)[0]), of: ListeningSockets(), routes: routes,
+            logger: Logger(label: "test"))
+        try listener.start()
         defer { listener.stop() }
         try body(try #require(AdminPlace(argument: "127.0.0.1:\(listener.address.port)")))
     }

@@ -7,6 +7,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <pwd.h>
 #include <signal.h>
@@ -14,6 +15,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
@@ -26,6 +28,7 @@
 
 typedef struct sockaddr_storage linux_address;
 typedef struct epoll_event linux_event;
+extern char **environ;
 
 static inline long linux_result(long result) { return result < 0 ? -errno : result; }
 
@@ -69,6 +72,7 @@ static inline int linux_local_address(int fd, linux_address *address, socklen_t 
     return (int)linux_result(getsockname(fd, (struct sockaddr *)address, length));
 }
 static inline long linux_receive(int fd, void *bytes, size_t count) { return linux_result(recv(fd, bytes, count, 0)); }
+static inline long linux_receive_now(int fd, void *bytes, size_t count) { return linux_result(recv(fd, bytes, count, MSG_DONTWAIT)); }
 // Leaves what it copies to be received.
 static inline long linux_peek(int fd, void *bytes, size_t count) { return linux_result(recv(fd, bytes, count, MSG_PEEK)); }
 static inline long linux_send(int fd, const void *bytes, size_t count) {
@@ -87,6 +91,20 @@ static inline void linux_set_abortive_close(int fd) {
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
 }
 int linux_peer_uid(int fd, uint32_t *uid, int32_t *pid);
+// The value of an option, or -errno (-ENOTSOCK where it is no socket); no option asked for here is negative.
+static inline int linux_option(int fd, int level, int name) {
+    int value = 0;
+    socklen_t length = sizeof value;
+    return getsockopt(fd, level, name, &value, &length) < 0 ? -errno : value;
+}
+static inline int linux_is_stream(int fd) {
+    int type = linux_option(fd, SOL_SOCKET, SO_TYPE);
+    return type < 0 ? type : type == SOCK_STREAM;
+}
+// Two ends of a connection between processes, each blocking.
+static inline int linux_socket_pair(int *ends) {
+    return (int)linux_result(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends));
+}
 
 // users
 // The number of the user of this name, or a negative errno: -ENOENT where there is none.
@@ -128,6 +146,16 @@ static inline socklen_t linux_ip_address(linux_address *address, const uint8_t *
     return sizeof *v6;
 }
 static inline int linux_address_family(const linux_address *address) { return address->ss_family; }
+// The path of a Unix socket's address, "@name" for an abstract one; 0 for a socket without one, and for other families.
+static inline size_t linux_unix_path(const linux_address *address, socklen_t length, char *path, size_t capacity) {
+    const struct sockaddr_un *unix_address = (const struct sockaddr_un *)address;
+    size_t start = offsetof(struct sockaddr_un, sun_path);
+    if (address->ss_family != AF_UNIX || length <= start || length - start > capacity) return 0;
+    size_t count = length - start;
+    memcpy(path, unix_address->sun_path, count);
+    if (path[0] == 0) path[0] = '@'; else count = strnlen(path, count);
+    return count;
+}
 static inline int linux_address_port(const linux_address *address) {
     if (address->ss_family == AF_INET) return ntohs(((const struct sockaddr_in *)address)->sin_port);
     if (address->ss_family == AF_INET6) return ntohs(((const struct sockaddr_in6 *)address)->sin6_port);
@@ -163,6 +191,15 @@ static inline int linux_open_lock(const char *path) {
     return (int)linux_result(open(path, O_CREAT | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600));
 }
 static inline int linux_lock(int fd) { return (int)linux_result(flock(fd, LOCK_EX | LOCK_NB)); }
+static inline int linux_is_file(int fd, const char *path) {
+    struct stat one, other;
+    return fstat(fd, &one) == 0 && lstat(path, &other) == 0 && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+// The permissions of what is at a path, or -errno.
+static inline int linux_mode(const char *path) {
+    struct stat status;
+    return lstat(path, &status) < 0 ? -errno : (int)(status.st_mode & 07777);
+}
 static inline int linux_chmod(const char *path, mode_t mode) { return (int)linux_result(chmod(path, mode)); }
 static inline int linux_make_directory(const char *path, mode_t mode) { return (int)linux_result(mkdir(path, mode)); }
 // 1: a socket is there, 2: something else is, 0: nothing is, or a negative errno.
@@ -201,3 +238,27 @@ static inline int linux_wait_signal(const int *signals, int count) {
     while (sigwait(&set, &taken) != 0) {}
     return taken;
 }
+
+// descriptors and processes
+static inline int linux_close_on_exec(int fd) { return (int)linux_result(fcntl(fd, F_SETFD, FD_CLOEXEC)); }
+static inline int linux_make_nonblocking(int fd) {
+    int flags = fcntl(fd, F_GETFL);
+    return flags < 0 ? -errno : (int)linux_result(fcntl(fd, F_SETFL, flags | O_NONBLOCK));
+}
+// Another descriptor of the same, numbered `minimum` or above.
+static inline int linux_duplicate(int fd, int minimum) { return (int)linux_result(fcntl(fd, F_DUPFD_CLOEXEC, minimum)); }
+// Whether one of two (-1: none) has something to read, or has lost its other end, within so many milliseconds.
+static inline int linux_await_readable(int fd, int other, int milliseconds) {
+    struct pollfd descriptors[2] = { { .fd = fd, .events = POLLIN }, { .fd = other, .events = POLLIN } };
+    return (int)linux_result(poll(descriptors, 2, milliseconds));
+}
+// Starts a program whose only descriptors are 0 to 2 and, from 3 on, those named, which must be numbered above where they go. Its
+// signals are at their defaults, and its number is written into `process`, a place in the environment. It is no child, but a sibling:
+// a service manager that waits for its children's ends follows a process only if it is one. Returns its number, and a handle of it
+// (pidfd_open(2)), which is readable when it has ended; or -errno.
+int linux_start(
+    const char *path, char *const *arguments, char *const *environment, char *process, const int *descriptors, int count, int *handle);
+int linux_end_process(int handle);
+static inline char **linux_environment(void) { return environ; }
+// What this program was started as (execve(2)): /proc/self/exe would follow the file to where a newer one has pushed it.
+static inline const char *linux_program_path(void) { return (const char *)getauxval(AT_EXECFN); }

@@ -3,6 +3,7 @@
 Every wait here asks for the thing waited for, with a deadline; nothing sleeps for time to pass.
 """
 
+from .activation import ActivatedGateway, listen_tcp, listen_unix, start_with
 from .admin import Admin
 from .authority import Authority, Identity
 from .gateway import Gateway
@@ -15,7 +16,7 @@ from .tokens import SECRET, decode_segment, encode_segment, sign, token
 from .upstream import Request, ScriptedUpstream, UpstreamConnection, answer, respond
 
 __all__ = [
-    "SECRET", "Admin", "Authority", "Connection", "Gateway", "Identity", "MalformedResponse", "Process", "Redis", "Relay", "Request",
-    "Response", "ScriptedUpstream", "TLSGateway", "UpstreamConnection", "answer", "decode_segment", "encode_segment", "exchange", "free_port",
-    "listeners_yaml", "raw", "request_bytes", "respond", "sign", "tls_yaml", "token", "until",
+    "SECRET", "ActivatedGateway", "Admin", "Authority", "Connection", "Gateway", "Identity", "MalformedResponse", "Process", "Redis", "Relay",
+    "Request", "Response", "ScriptedUpstream", "TLSGateway", "UpstreamConnection", "answer", "decode_segment", "encode_segment", "exchange", "free_port",
+    "listen_tcp", "listen_unix", "listeners_yaml", "raw", "request_bytes", "respond", "sign", "start_with", "tls_yaml", "token", "until",
 ]

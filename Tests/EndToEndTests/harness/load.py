@@ -20,11 +20,11 @@ class Load:
     Each asks in turn as one of `users` (who soon are over their limit), as somebody new (who is not), and as nobody:
     without a token or with a bad one, and with identity headers of its own. What each request may at most be is in
     its header x-case, which the upstream sees. With `resets`, every few requests a client leaves by a reset instead of
-    reading its answer.
+    reading its answer; with `fresh`, it opens another connection for each request.
     """
 
-    def __init__(self, gateway: Gateway, users: list[str], clients: int = 8, resets=False):
-        self._gateway, self._users, self._resets = gateway, users, resets
+    def __init__(self, gateway: Gateway, users: list[str], clients: int = 8, resets=False, fresh=False):
+        self._gateway, self._users, self._resets, self._fresh_connections = gateway, users, resets, fresh
         self._over = threading.Event()
         self._lock = threading.Lock()
         self._fresh = itertools.count()
@@ -97,7 +97,7 @@ class Load:
                     continue
                 response = connection.read_response()
                 status = response.status
-                if "close" in (response.get("connection") or ""):
+                if self._fresh_connections or "close" in (response.get("connection") or ""):
                     connection.close()
                     connection = None
             except (OSError, MalformedResponse) as error:

@@ -40,22 +40,50 @@ def until(ask, seconds: float = 10.0, what: str = ""):
         time.sleep(0.005)
 
 
+class Sibling:
+    """What Popen is for a process that a child of this one has started as its sibling."""
+
+    def __init__(self, pid: int):
+        self.pid = pid
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        if self.returncode is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def wait(self, timeout: float) -> int:
+        try:
+            until(lambda: self.poll() is not None, timeout)
+        except AssertionError:
+            raise subprocess.TimeoutExpired(str(self.pid), timeout)
+        return self.returncode
+
+
 class Process:
     """A child process whose output lines are collected as they come."""
 
-    def __init__(self, name: str, arguments: list[str], environment: dict[str, str] | None = None):
+    def __init__(self, name: str, arguments: list[str], environment: dict[str, str] | None = None, descriptors=()):
         self.name = name
         self.stdout: list[str] = []
         self.stderr: list[str] = []
         self._changed = threading.Condition()
         self._child = subprocess.Popen(
             arguments, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            start_new_session=True)
+            start_new_session=True, pass_fds=descriptors)
         self._readers = [
             threading.Thread(target=self._collect, args=(pipe, lines), daemon=True)
             for pipe, lines in ((self._child.stdout, self.stdout), (self._child.stderr, self.stderr))]
         for reader in self._readers:
             reader.start()
+        self.former: list[subprocess.Popen | Sibling] = []
+        """Those that have handed over to the one that runs, the latest last."""
 
     @property
     def pid(self) -> int:
@@ -98,6 +126,17 @@ class Process:
     def send(self, number: int) -> None:
         self._child.send_signal(number)
 
+    def hand_over(self, seconds: float = 20.0) -> None:
+        """SIGUSR2; returns when a newer process has taken this one's place. It is what this object is from then on, and the
+        one before, which finishes what it has begun, is the last of `former`."""
+        mark = self.mark()
+        self.send(signal.SIGUSR2)
+        line = self.wait_for_line(
+            lambda line: "handed over to process" in line or "not handed over" in line, seconds, mark, streams=[1])
+        assert "not handed over" not in line, self.output
+        self.former.append(self._child)
+        self._child = Sibling(int(line.rsplit(" ", 1)[1]))
+
     def pause(self) -> None:
         """Stops the process where it stands (it still holds its sockets): how a peer that is late is made."""
         self.send(signal.SIGSTOP)
@@ -133,6 +172,10 @@ class Process:
 
     def stop(self) -> None:
         """For cleaning up: asks once, then kills."""
+        for child in self.former:
+            if child.poll() is None:
+                child.send_signal(signal.SIGKILL)
+                child.wait(10)
         if self.is_running:
             self.resume()
             try:
