@@ -8,6 +8,13 @@ from harness import Gateway, Redis, request_bytes, respond, token, until
 from harness.gateway import refuses
 
 
+def connections_of(port: int) -> int:
+    """How many connections a process has accepted on this port: one in the kernel's queue has no socket of its own yet."""
+    with open("/proc/net/tcp") as table:
+        rows = [line.split() for line in table.readlines()[1:]]
+    return sum(1 for row in rows if row[1].endswith(f":{port:04X}") and row[3] == "01" and row[9] != "0")
+
+
 class Held:
     """A behaviour that answers when it is let go."""
 
@@ -37,6 +44,31 @@ def test_a_request_in_flight_is_finished_and_the_proxy_ends_with_0(upstream):
         assert connection.is_closed_by_peer()
         assert gateway.proxy.wait() == 0
         assert any(" 200 4B " in line for line in gateway.proxy.stdout)
+
+
+def test_a_request_that_was_sent_before_the_client_could_know_is_answered_as_the_last_one(upstream):
+    with Gateway({"/api/projects": upstream}, proxy_yaml="timeouts: {drain_idle_milliseconds: 20000}\n") as gateway:
+        with gateway.connect() as used, gateway.connect() as fresh:
+            assert used.request("GET", "/health").status == 200
+            # Taken off the queue before the drain, as the other one is.
+            until(lambda: connections_of(gateway.port) == 2, what="both are accepted")
+            gateway.proxy.send(15)
+            gateway.proxy.wait_for_line("draining")
+            until(lambda: refuses(gateway.port), what="no new connection is taken")
+            for connection in (used, fresh):
+                response = connection.request("GET", "/api/projects", token=token())
+                assert (response.status, response.get("connection")) == (200, "close")
+                assert connection.is_closed_by_peer()
+        assert gateway.proxy.wait() == 0
+
+
+def test_connections_without_a_request_are_closed_at_once_where_they_are_to_be(upstream):
+    with Gateway({"/api/projects": upstream}, proxy_yaml="timeouts: {drain_idle_milliseconds: 0}\n") as gateway:
+        with gateway.connect() as used, gateway.connect() as fresh:
+            assert used.request("GET", "/health").status == 200
+            gateway.proxy.send(15)
+            assert used.is_closed_by_peer() and fresh.is_closed_by_peer()
+        assert gateway.proxy.wait() == 0
 
 
 def test_a_body_on_its_way_is_finished(upstream):
