@@ -1,12 +1,14 @@
 """The PROXY protocol: from HAProxy, curl and bare bytes in front; to HAProxy and nginx behind."""
 
 import socket
+import ssl
 import struct
 import subprocess
 
 import pytest
 
-from harness import Connection, Gateway, Process, ScriptedUpstream, free_port, request_bytes, token, until
+from harness import Authority, Connection, Gateway, Process, ScriptedUpstream, TLSGateway, free_port, request_bytes, token, until
+from harness.daemon import ScriptedDaemon
 from harness.gateway import listens
 from harness.process import environment
 
@@ -161,6 +163,61 @@ backend out
         with Connection(port, sock=socket.create_connection(("127.0.0.1", port), 10, source_address=("127.0.0.77", 0))) as client:
             assert client.request(target="/api/haproxy", token=token()).status == 200
         assert upstream.wait_for_requests(1)[0].get("X-Forwarded-For") == "127.0.0.77"
+    finally:
+        process.stop()
+
+
+# Before TLS
+
+@pytest.fixture(scope="module")
+def secure(upstream):
+    """A gateway that takes headers before TLS, and what its daemon is asked."""
+    with TLSGateway({"/api": upstream.url}, authority=Authority(), start=False, daemons=0, workers=1,
+                    proxy_yaml="trusted_proxies: [127.0.0.1]\nproxy_protocol: true\n") as running:
+        path = str(running.directory / "policy.sock")
+        running._proxy_env["POLICY_SOCKET"] = path
+        with ScriptedDaemon(path) as daemon:
+            running.start_proxy()
+            yield running, daemon
+
+
+def test_a_header_before_tls_says_whom_the_daemon_judges_over_https(secure):
+    gateway, daemon = secure
+    for header, client in [(b"PROXY TCP4 192.0.2.7 198.51.100.1 56324 443\r\n", b"192.0.2.7"), (v2(0x20), b"127.0.0.1")]:
+        plain = socket.create_connection(("127.0.0.1", gateway.port), 10)
+        plain.sendall(header)
+        with gateway.client.wrap_socket(plain, server_hostname="gateway.test") as secured:
+            connection = Connection(gateway.port, sock=secured)
+            assert connection.request(target="/api/x").status == 200
+        fields = dict(daemon.checks[-1][1])
+        assert (fields[0x82], fields[0x85]) == (b"https", client)
+
+
+def test_tls_without_a_header_where_there_has_to_be_one_is_closed(secure):
+    gateway, daemon = secure
+    before = len(daemon.checks)
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        gateway.dial()
+    assert len(daemon.checks) == before
+
+
+@pytest.mark.parametrize("version", ["send-proxy", "send-proxy-v2"])
+def test_haproxy_in_front_passes_tls_on_behind_its_header(secure, tmp_path, version):
+    gateway, daemon = secure
+    port = free_port()
+    process = haproxy(tmp_path, f"""
+listen relay
+  mode tcp
+  bind 127.0.0.1:{port}
+  server proxy 127.0.0.1:{gateway.port} {version}
+""")
+    try:
+        until(lambda: listens(port), what="HAProxy listens")
+        plain = socket.create_connection(("127.0.0.1", port), 10, source_address=("127.0.0.77", 0))
+        with gateway.client.wrap_socket(plain, server_hostname="gateway.test") as secured:
+            assert Connection(port, sock=secured).request(target="/api/haproxy").status == 200
+        fields = dict(daemon.checks[-1][1])
+        assert (fields[0x82], fields[0x85]) == (b"https", b"127.0.0.77")
     finally:
         process.stop()
 
