@@ -15,15 +15,17 @@ public final class LogWriter: Sendable {
         var waitingLines = 0
         var droppedLines = 0
         var isClosed = false
-        /// The file, opened again; what ``run()`` writes to from its next turn on.
+        /// Of the file; nil for a descriptor that the process was started with.
+        var path: String?
+        /// The file, opened again, or another one; what ``run()`` writes to from its next turn on.
         var reopened: Int32?
     }
 
-    private let state = Mutex(State())
+    private let state: Mutex<State>
     private let wakeUp: Int32
     /// What ``run()`` begins with.
     private let descriptor: Int32
-    private let path: String?
+    private let isFile: Bool
     private let dropped = Atomic(0)
 
     private let lineAboutDropped: @Sendable (Int) -> [UInt8]
@@ -48,7 +50,8 @@ public final class LogWriter: Sendable {
         _ descriptor: Int32, path: String?, _ lineAboutDropped: @escaping @Sendable (Int) -> [UInt8]
     ) throws(SystemError) {
         self.descriptor = descriptor
-        self.path = path
+        isFile = path != nil
+        state = Mutex(State(path: path))
         self.lineAboutDropped = lineAboutDropped
         wakeUp = linux_blocking_eventfd()
         guard wakeUp >= 0 else { throw SystemError("eventfd", code: -wakeUp) }
@@ -87,10 +90,18 @@ public final class LogWriter: Sendable {
     ///
     /// - Throws: where it can't be opened; the old one is then written on.
     public func reopen() throws(SystemError) {
-        guard let path else { return }
-        let descriptor = try Self.open(path)
+        guard let path = state.withLock({ $0.path }) else { return }
+        try move(to: path)
+    }
+
+    /// Has what comes from now on written to the file at `path`; nil for standard output.
+    ///
+    /// - Throws: where it can't be opened; what was written to before is then written on.
+    public func move(to path: String?) throws(SystemError) {
+        let descriptor: Int32
+        if let path { descriptor = try Self.open(path) } else { descriptor = try SystemError.check(linux_duplicate(1, 0), "duplicate standard output") }
         let superseded = state.withLock { state in
-            defer { state.reopened = descriptor }
+            defer { (state.path, state.reopened) = (path, descriptor) }
             return state.reopened
         }
         if let superseded { close(superseded) }
@@ -100,17 +111,18 @@ public final class LogWriter: Sendable {
     /// Writes until ``finish()``, then what is left. The body of the log's thread.
     public func run() {
         var descriptor = descriptor
+        var isOurs = isFile
         var untoldLines = 0
         while true {
             linux_eventfd_clear(wakeUp)
             let turn = state.withLock { state in
                 let turn = state
-                state = State(isClosed: turn.isClosed)
+                state = State(isClosed: turn.isClosed, path: turn.path)
                 return turn
             }
             if let reopened = turn.reopened {
-                close(descriptor)
-                descriptor = reopened
+                if isOurs { close(descriptor) }
+                (descriptor, isOurs) = (reopened, true)
             }
             untoldLines += turn.droppedLines
             if !writeAll(turn.waiting, to: descriptor) {
@@ -120,7 +132,7 @@ public final class LogWriter: Sendable {
             if untoldLines > 0, writeAll(lineAboutDropped(untoldLines), to: descriptor) { untoldLines = 0 }
             if turn.isClosed { break }
         }
-        if path != nil { close(descriptor) }
+        if isOurs { close(descriptor) }
     }
 
     /// Makes ``run()`` return once everything is written.

@@ -33,6 +33,9 @@ final class ProxyReloader: Sendable {
             do {
                 let configuration = try readAgain()
                 let setup = try current.replaced(by: configuration)
+                if configuration.accessLogPath != current.configuration.accessLogPath {
+                    try setup.logWriter.move(to: configuration.accessLogPath)
+                }
                 for worker in workers { Task(executorPreference: worker.loop) { await worker.adopt(setup) } }
                 Task(executorPreference: keeper.loop) { [keeper] in await keeper.adopt(setup.upstreams) }
                 watch?.lookNow()
@@ -65,7 +68,6 @@ extension ProxyConfiguration {
         if policySockets != other.policySockets { options.append("policy_sockets") }
         if policyDeadlineMilliseconds != other.policyDeadlineMilliseconds { options.append("policy_deadline_milliseconds") }
         if admin != other.admin { options.append("admin.listen") }
-        if accessLogPath != other.accessLogPath { options.append("access_log") }
         if logLevel != other.logLevel { options.append("log_level") }
         return options
     }

@@ -1,6 +1,7 @@
 """SIGHUP: the proxy's configuration is swapped whole or not at all, and nothing that is in flight is lost by it."""
 
 import json
+import signal
 import threading
 
 import pytest
@@ -98,6 +99,28 @@ def test_limits_timeouts_and_the_logs_format_are_swapped(upstream):
         assert json.loads(line)["status"] == 413
         with gateway.connect() as idle:
             assert idle.is_closed_by_peer()
+
+
+def test_the_access_log_is_moved(upstream, tmp_path):
+    first, second = tmp_path / "first.log", tmp_path / "second.log"
+    with Gateway({"/api/projects": upstream}, proxy_yaml=f"access_log: {first}\n") as gateway:
+        def logged(path, name: str) -> None:
+            assert gateway.get(f"/api/projects/{name}").status == 401
+            until(lambda: path.exists() and f" /api/projects/{name} 401 " in path.read_text(), what=f"{name} is in {path}")
+
+        logged(first, "one")
+        assert "reloaded: " in gateway.reload_proxy(f"access_log: {second}\n")
+        logged(second, "two")
+        assert "not reloaded" in gateway.reload_proxy(f"access_log: {tmp_path}/missing/access.log\n")
+        assert f"open {tmp_path}/missing/access.log: No such file or directory" in gateway.proxy.output
+        logged(second, "three")
+        second.rename(tmp_path / "moved.log")
+        gateway.proxy.send(signal.SIGUSR1)
+        until(second.exists, what="the file of now is opened again")
+        gateway.reload_proxy("")
+        assert gateway.get("/api/projects/four").status == 401
+        gateway.proxy.wait_for_line(" /api/projects/four 401 ", streams=[0])
+        assert "four" not in second.read_text() and "two" not in first.read_text()
 
 
 def test_what_needs_a_restart_is_said(upstream):

@@ -53,6 +53,23 @@ import Testing
         #expect(content(moved + "/log") == "still\n")
     }
 
+    @Test func `goes on in another file, and in the one before where that can't be opened`() throws {
+        let other = path + ".other"
+        defer { for path in [path, other] { try? FileManager.default.removeItem(atPath: path) } }
+        let writer = try LogWriter(path: path, lineAboutDropped: Self.aboutDropped)
+        let written = try SystemThread(name: "log") { writer.run() }
+        write("one\n", to: writer)
+        while content(path) != "one\n" { SystemThread.pause(milliseconds: 1) }
+        try writer.move(to: other)
+        #expect(throws: SystemError.self) { try writer.move(to: "/nowhere/log") }
+        try writer.reopen()
+        write("two\n", to: writer)
+        writer.finish()
+        written.join()
+        #expect(content(path) == "one\n")
+        #expect(content(other) == "two\n")
+    }
+
     @Test func `tells a missing directory by the path`() {
         #expect { try LogWriter(path: "/nowhere/log", lineAboutDropped: Self.aboutDropped) } throws: { error in
             "\(error)" == "open /nowhere/log: No such file or directory"
