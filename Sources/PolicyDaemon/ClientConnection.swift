@@ -46,7 +46,8 @@ final class ClientConnection: TurnFlushing {
                 receive()
                 flushLater()
             }
-            if drain.hasBegun || session.isOutdated, !hasSaidGoAway { sayGoAway() }
+            // Who has only just connected in a drain has something to ask, and has the time of anyone who begins.
+            if session.isOutdated || drain.hasBegun && session.isGreeted, !hasSaidGoAway { sayGoAway() }
             if !session.output.isEmpty || stream.hasUnsent, stream.isWritable, !isFlushDue { flush() }
             endWhatIsLate()
             if session.isOver, !isFlushDue { close() }

@@ -226,7 +226,7 @@ actor DaemonWorker {
             do throws(TLSFailure) {
                 let secure = try await TLSStream.accept(
                     over: socket, certificates.current, on: waiter, timeoutMilliseconds: limits.helloMilliseconds, taking: handshakes,
-                    unless: { drain.hasBegun })
+                    unless: { loop.nowMilliseconds >= drain.endMilliseconds })
                 if let certificate = secure.peerCertificate { process += ", \(certificate.subject)" }
                 stream = secure
             } catch {

@@ -9,8 +9,6 @@ final class OpeningSession: DialectSession {
     private let maximumInFlight: Int
     private var session: (any DialectSession)?
     private var refusal: String?
-    /// Whether it was asked to leave before it had said anything.
-    private var isUnopened = false
     private var greeted: GreetedDecisionPoint?
     /// What this client was given to ask, where it speaks gRPC.
     private var rateLimits: RateLimitService?
@@ -29,7 +27,7 @@ final class OpeningSession: DialectSession {
     var ending: String? { refusal ?? session?.ending }
     var isGreeted: Bool { session?.isGreeted ?? false }
     var awaitedSinceUnixMilliseconds: Int64? { session?.awaitedSinceUnixMilliseconds }
-    var isOver: Bool { refusal != nil || isUnopened || session?.isOver ?? false }
+    var isOver: Bool { refusal != nil || session?.isOver ?? false }
 
     func receive(_ input: ByteBuffer, nowUnixMilliseconds: Int64) {
         if session == nil { open(input.bytes) }
@@ -64,9 +62,7 @@ final class OpeningSession: DialectSession {
 
     private func refuse(_ words: String) { refusal = words }
 
-    func goAway() {
-        if let session { session.goAway() } else { isUnopened = true }
-    }
+    func goAway() { session?.goAway() }
 
     func end(late input: LateInput) {
         if let session { session.end(late: input) } else { refuse("its first bytes did not come in time") }

@@ -1,5 +1,6 @@
 """SIGTERM: what is in flight is finished, nothing new is begun, and the exit status is 0."""
 
+import socket
 import threading
 
 import pytest
@@ -120,6 +121,17 @@ def test_a_check_in_flight_is_answered_by_a_draining_daemon(upstream):
             assert gateway.daemon.wait(5) == 0
         finally:
             redis.process.resume()
+
+
+def test_who_has_connected_to_the_daemon_and_not_spoken_is_answered_in_a_drain(upstream):
+    with Gateway({"/api/projects": upstream}) as gateway, socket.socket(socket.AF_UNIX) as client:
+        client.connect(gateway.sockets[0])
+        gateway.daemon.send(15)
+        gateway.daemon.wait_for_line("stopping")
+        client.sendall(b"GET /forward HTTP/1.1\r\nHost: a\r\nX-Forwarded-Method: GET\r\nX-Forwarded-Uri: /api/projects\r\n"
+                       b"X-Forwarded-Host: a\r\nX-Forwarded-Proto: http\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n")
+        assert client.makefile("rb").readline().startswith(b"HTTP/1.1 401 ")
+        assert gateway.daemon.wait(5) == 0
 
 
 def test_the_proxy_ends_also_while_a_line_is_on_its_way_to_the_log():

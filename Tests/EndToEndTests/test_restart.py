@@ -1,5 +1,6 @@
 """Restart without loss: a newer process takes the listening sockets over, and no request is the worse for it."""
 
+import importlib
 import os
 import pathlib
 import re
@@ -15,6 +16,7 @@ from harness import ActivatedGateway, Admin, Authority, Gateway, Process, TLSGat
 from harness.gateway import listens, program, refuses
 from harness.load import Load
 from harness.process import environment
+from integration import Integration
 
 USERS = ["usr_hot_1", "usr_hot_2"]
 ENVIRONMENT = {"RATE_LIMIT": "1000000"}
@@ -138,6 +140,19 @@ def test_caddy_has_no_failure_over_http2_while_both_halves_are_handed_over_again
             caddy.stop()
         ended_well(gateway.proxy)
         ended_well(gateway.daemon)
+
+
+@pytest.mark.parametrize("name", ["nginx", "caddy"])
+def test_another_proxy_has_an_answer_to_each_question_while_the_daemon_is_handed_over_again_and_again(name):
+    start = importlib.import_module(f"test_integrations_{name}").start
+    with Integration(start) as integration:
+        # Without a token: whoever asks is denied, and where nobody answers it is 500 or 503.
+        with Client("h2load", "--h1", "-n", "500", "-c", "10", f"http://127.0.0.1:{integration.port}/api/projects") as client:
+            for number in range(RESTARTS):
+                integration.gateway.daemon.hand_over()
+                until(lambda: len(client.outputs) > number // 3, 60, "questions are asked")
+        for output in client.outputs:
+            assert "500 total, 500 started, 500 done" in output and "0 2xx, 0 3xx, 500 4xx, 0 5xx" in output, output
 
 
 def test_what_is_in_flight_is_finished_by_the_process_that_began_it(upstream):
