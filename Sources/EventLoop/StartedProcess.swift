@@ -31,8 +31,10 @@ public final class StartedProcess: Sendable {
     /// Starts the program again that this process runs: from the same path, where there may be a newer one by now, with the same
     /// arguments and environment. Beside the standard ones it has the descriptors that it is passed, and no others.
     public static func startAgain(passing descriptors: [PassedDescriptor]) throws(SystemError) -> StartedProcess {
-        let path = unsafe linux_program_path().map { unsafe String(cString: $0) } ?? CommandLine.arguments[0]
-        return try start(path, CommandLine.arguments, passing: descriptors)
+        let arguments = CommandLine.arguments
+        let path = unsafe linux_program_path().map { unsafe String(cString: $0) } ?? ""
+        // A service manager may have opened the program first (fexecve(3)). Then its name is all that there is.
+        return try start(path.isEmpty || path.hasPrefix("/dev/fd/") ? arguments[0] : path, arguments, passing: descriptors)
     }
 
     /// Starts the program at `path`, which is told of what it is passed as sd_listen_fds(3) has it.
