@@ -159,6 +159,33 @@
         unsafe state.pointee.end &+= 4
     }
 
+    /// Appends `byteCount` bytes, which `write` writes; none where it returns false, as this then does.
+    @inlinable public func append(byteCount: Int, _ write: (inout MutableSpan<UInt8>) -> Bool) -> Bool {
+        reserve(byteCount)
+        let place = unsafe (state.pointee.base + state.pointee.end).assumingMemoryBound(to: UInt8.self)
+        var room = unsafe MutableSpan(_unsafeStart: place, count: byteCount)
+        guard write(&room) else { return false }
+        unsafe state.pointee.end &+= byteCount
+        return true
+    }
+
+    /// Appends, for each of `bytes`, what `transform` makes of it.
+    @inlinable public func append(mapping bytes: Span<UInt8>, _ transform: (UInt8) -> UInt8) {
+        reserve(bytes.count)
+        let place = unsafe state.pointee.base + state.pointee.end
+        for index in bytes.indices { unsafe place.storeBytes(of: transform(bytes[index]), toByteOffset: index, as: UInt8.self) }
+        unsafe state.pointee.end &+= bytes.count
+    }
+
+    /// Moves what stands from `index` on up by `byteCount` bytes. What stands in the gap is to be overwritten.
+    public func insertGap(of byteCount: Int, at index: Int) {
+        precondition(index >= 0 && index <= count && byteCount >= 0, "a gap within the buffer's bounds")
+        reserve(byteCount)
+        let place = unsafe state.pointee.base + state.pointee.start + index
+        unsafe (place + byteCount).copyMemory(from: place, byteCount: count - index)
+        unsafe state.pointee.end &+= byteCount
+    }
+
     @usableFromInline func append(copying source: UnsafeRawBufferPointer) {
         guard let first = source.baseAddress, source.count > 0 else { return }
         reserve(source.count)

@@ -1,3 +1,5 @@
+import Bytes
+
 /// What a text is refused for, and at which byte.
 public struct JSONError: Error, Equatable, CustomStringConvertible {
     public let message: String
@@ -14,124 +16,183 @@ extension JSONValue {
     public static func parse(
         _ bytes: Span<UInt8>, maximumDepth: Int = 32, maximumBytes: Int = 65_536
     ) throws(JSONError) -> JSONValue {
-        guard bytes.count <= maximumBytes else {
-            throw JSONError(message: "the text has \(bytes.count) bytes, more than \(maximumBytes)", offset: maximumBytes)
+        try parse(bytes.array, maximumDepth: maximumDepth, maximumBytes: maximumBytes)
+    }
+
+    /// Reads exactly one JSON text as ``parse(_:maximumDepth:maximumBytes:)-(Span<UInt8>,_,_)`` does, and keeps it.
+    public static func parse(
+        _ text: [UInt8], maximumDepth: Int = 32, maximumBytes: Int = 65_536
+    ) throws(JSONError) -> JSONValue {
+        // The places of members have 32 bits.
+        let maximumBytes = min(maximumBytes, Int(UInt32.max))
+        guard text.count <= maximumBytes else {
+            throw JSONError(message: "the text has \(text.count) bytes, more than \(maximumBytes)", offset: maximumBytes)
+        }
+        let bytes = text.span
+        do throws(UTF8.ValidationError) {
+            _ = try UTF8Span(validating: bytes)
+        } catch {
+            throw JSONError(message: "the text is not UTF-8", offset: error.byteOffsets.lowerBound)
         }
         var reader = JSONReader(depthLeft: maximumDepth)
-        let value = try reader.value(bytes)
+        reader.skipSpace(bytes)
+        let value = try reader.made(from: text)
         reader.skipSpace(bytes)
         guard reader.offset == bytes.count else { throw reader.refusal("something stands behind the value") }
         return value
     }
 }
 
-/// The position in a text being read. Each method takes the bytes anew, since a struct cannot hold a span of them.
+/// The position in a text being read, which is UTF-8. Each method takes the bytes anew, since a struct cannot hold a span of them.
+///
+/// What is read is checked and passed over; nothing is made of it but of the outermost value.
 struct JSONReader {
     /// Most objects have no more members, so that their list is made in one go.
     private static let usualMemberCount = 8
 
     var offset = 0
-    var depthLeft: Int
+    var depthLeft = Int.max
+    /// Those of the objects that are being read, of the innermost last.
+    private var members: [JSONObject.Place] = []
+
+    init(offset: Int = 0, depthLeft: Int = .max) {
+        self.offset = offset
+        self.depthLeft = depthLeft
+    }
 
     func refusal(_ message: String) -> JSONError { JSONError(message: message, offset: offset) }
 
     func peek(_ bytes: Span<UInt8>) -> UInt8? { offset < bytes.count ? bytes[offset] : nil }
 
     mutating func skipSpace(_ bytes: Span<UInt8>) {
-        while let byte = peek(bytes), byte == 0x20 || byte == 0x09 || byte == 0x0a || byte == 0x0d { offset += 1 }
+        while let byte = peek(bytes), byte == 0x20 || byte == 0x09 || byte == 0x0a || byte == 0x0d { offset &+= 1 }
     }
 
-    /// Nil where the bytes are not UTF-8.
-    func text(_ bytes: Span<UInt8>) -> String? {
-        guard let valid = try? UTF8Span(validating: bytes) else { return nil }
-        return String(copying: valid)
-    }
-
-    mutating func value(_ bytes: Span<UInt8>) throws(JSONError) -> JSONValue {
-        skipSpace(bytes)
+    /// Reads the value that begins here, and makes it.
+    mutating func made(from text: [UInt8]) throws(JSONError) -> JSONValue {
+        let bytes = text.span
+        let start = offset
         switch peek(bytes) {
-        case UInt8(ascii: "{"): return .object(try object(bytes))
-        case UInt8(ascii: "["): return .array(try array(bytes))
-        case UInt8(ascii: "\""): return .string(try string(bytes))
-        case UInt8(ascii: "t"): return try literal("true", .bool(true), bytes)
-        case UInt8(ascii: "f"): return try literal("false", .bool(false), bytes)
-        case UInt8(ascii: "n"): return try literal("null", .null, bytes)
+        case UInt8(ascii: "{"):
+            try object(bytes)
+            defer { members = [] }
+            return .object(JSONObject(text: text, places: members))
+        case UInt8(ascii: "["):
+            var elements: [JSONValue] = []
+            try array(bytes) { reader throws(JSONError) in elements.append(try reader.made(from: text)) }
+            return .array(elements)
+        case UInt8(ascii: "\""):
+            let string = try string(bytes)
+            return .string(Self.text(string.range, in: bytes, hasEscapes: string.hasEscapes))
+        case let first:
+            try value(bytes)
+            switch first {
+            case UInt8(ascii: "t"): return .bool(true)
+            case UInt8(ascii: "f"): return .bool(false)
+            case UInt8(ascii: "n"): return .null
+            default: return .number(JSONNumber(text: Self.text(start..<offset, in: bytes, hasEscapes: false)))
+            }
+        }
+    }
+
+    private mutating func value(_ bytes: Span<UInt8>) throws(JSONError) {
+        switch peek(bytes) {
+        case UInt8(ascii: "{"):
+            let outer = members.count
+            try object(bytes)
+            members.removeLast(members.count - outer)
+        case UInt8(ascii: "["): try array(bytes) { reader throws(JSONError) in try reader.value(bytes) }
+        case UInt8(ascii: "\""): _ = try string(bytes)
+        case UInt8(ascii: "t"): try literal("true", bytes)
+        case UInt8(ascii: "f"): try literal("false", bytes)
+        case UInt8(ascii: "n"): try literal("null", bytes)
         case nil: throw refusal("the text ends where a value should be")
-        case let byte? where byte == UInt8(ascii: "-") || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte):
-            return .number(try number(bytes))
+        case let byte? where byte == UInt8(ascii: "-") || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte): try number(bytes)
         default: throw refusal("a value cannot begin so")
         }
     }
 
-    private mutating func literal(_ text: String, _ value: JSONValue, _ bytes: Span<UInt8>) throws(JSONError) -> JSONValue {
-        for unit in text.utf8 {
-            guard peek(bytes) == unit else { throw refusal("a value cannot be spelled so") }
-            offset += 1
+    private mutating func literal(_ text: StaticString, _ bytes: Span<UInt8>) throws(JSONError) {
+        for index in 0..<text.utf8CodeUnitCount {
+            guard unsafe peek(bytes) == text.utf8Start[index] else { throw refusal("a value cannot be spelled so") }
+            offset &+= 1
         }
-        return value
     }
 
-    private mutating func object(_ bytes: Span<UInt8>) throws(JSONError) -> JSONObject {
+    /// Leaves the places of its members behind those that were there.
+    private mutating func object(_ bytes: Span<UInt8>) throws(JSONError) {
         try enter()
-        var members: [(name: String, value: JSONValue)] = []
+        let first = members.count
         var names: Set<[UInt8]> = []
         skipSpace(bytes)
-        if peek(bytes) == UInt8(ascii: "}") {
-            leave()
-            return JSONObject()
-        }
-        members.reserveCapacity(Self.usualMemberCount)
+        guard peek(bytes) != UInt8(ascii: "}") else { return leave() }
+        if members.isEmpty { members.reserveCapacity(Self.usualMemberCount) }
         while true {
             skipSpace(bytes)
             guard peek(bytes) == UInt8(ascii: "\"") else { throw refusal("a member's name should be here") }
             let name = try string(bytes)
-            guard isNew(name, among: members, &names) else { throw refusal("the member \(name.debugDescription) appears twice") }
+            try checkIsNew(name.range, hasEscapes: name.hasEscapes, from: first, &names, bytes)
             skipSpace(bytes)
             guard peek(bytes) == UInt8(ascii: ":") else { throw refusal("a colon should be here") }
-            offset += 1
-            members.append((name, try value(bytes)))
+            offset &+= 1
+            skipSpace(bytes)
+            members.append(
+                JSONObject.Place(
+                    nameStart: UInt32(truncatingIfNeeded: name.range.lowerBound), nameEnd: UInt32(truncatingIfNeeded: name.range.upperBound),
+                    nameHasEscapes: name.hasEscapes, valueStart: UInt32(truncatingIfNeeded: offset)))
+            try value(bytes)
             skipSpace(bytes)
             switch peek(bytes) {
-            case UInt8(ascii: ","): offset += 1
-            case UInt8(ascii: "}"):
-                leave()
-                return JSONObject(members)
+            case UInt8(ascii: ","): offset &+= 1
+            case UInt8(ascii: "}"): return leave()
             default: throw refusal("a comma or } should be here")
             }
         }
     }
 
-    /// Whether no member has this name. Compared by their bytes: String's equality would fold names that differ only in Unicode
-    /// normalisation.
+    /// Refuses a name that a member of the object has whose members begin at `first`. Compared by their bytes: String's equality
+    /// would fold names that differ only in Unicode normalisation.
     ///
     /// - Parameter names: filled once there are so many that to look at each would cost the square of their number.
-    private func isNew(
-        _ name: String, among members: [(name: String, value: JSONValue)], _ names: inout Set<[UInt8]>
-    ) -> Bool {
-        guard members.count >= 16 else {
-            for index in members.indices where members[index].name.hasSameBytes(as: name) { return false }
-            return true
+    private func checkIsNew(
+        _ name: Range<Int>, hasEscapes: Bool, from first: Int, _ names: inout Set<[UInt8]>, _ bytes: Span<UInt8>
+    ) throws(JSONError) {
+        var isNew = true
+        if members.count &- first >= 16 {
+            if names.isEmpty { for index in first..<members.count { names.insert(plainName(members[index], bytes)) } }
+            isNew = names.insert(hasEscapes ? Array(Self.text(name, in: bytes, hasEscapes: true).utf8) : bytes.extracting(name).array).inserted
+        } else {
+            for index in first..<members.count {
+                let member = members[index]
+                if member.nameHasEscapes || hasEscapes {
+                    isNew = isNew && plainName(member, bytes) != Array(Self.text(name, in: bytes, hasEscapes: hasEscapes).utf8)
+                } else {
+                    isNew = isNew && !bytes.extracting(member.name).equals(bytes.extracting(name))
+                }
+            }
         }
-        if names.isEmpty { for member in members { names.insert(Array(member.name.utf8)) } }
-        return names.insert(Array(name.utf8)).inserted
+        guard isNew else {
+            throw refusal("the member \(Self.text(name, in: bytes, hasEscapes: hasEscapes).debugDescription) appears twice")
+        }
     }
 
-    private mutating func array(_ bytes: Span<UInt8>) throws(JSONError) -> [JSONValue] {
+    private func plainName(_ member: JSONObject.Place, _ bytes: Span<UInt8>) -> [UInt8] {
+        Array(Self.text(member.name, in: bytes, hasEscapes: member.nameHasEscapes).utf8)
+    }
+
+    private mutating func array(
+        _ bytes: Span<UInt8>, _ element: (inout JSONReader) throws(JSONError) -> Void
+    ) throws(JSONError) {
         try enter()
-        var elements: [JSONValue] = []
         skipSpace(bytes)
-        if peek(bytes) == UInt8(ascii: "]") {
-            leave()
-            return elements
-        }
+        guard peek(bytes) != UInt8(ascii: "]") else { return leave() }
         while true {
-            elements.append(try value(bytes))
+            skipSpace(bytes)
+            try element(&self)
             skipSpace(bytes)
             switch peek(bytes) {
-            case UInt8(ascii: ","): offset += 1
-            case UInt8(ascii: "]"):
-                leave()
-                return elements
+            case UInt8(ascii: ","): offset &+= 1
+            case UInt8(ascii: "]"): return leave()
             default: throw refusal("a comma or ] should be here")
             }
         }
@@ -141,35 +202,32 @@ struct JSONReader {
     private mutating func enter() throws(JSONError) {
         guard depthLeft > 0 else { throw refusal("arrays and objects nest too deep") }
         depthLeft -= 1
-        offset += 1
+        offset &+= 1
     }
 
     /// Steps over the closing bracket.
     private mutating func leave() {
         depthLeft += 1
-        offset += 1
+        offset &+= 1
     }
 
-    private mutating func number(_ bytes: Span<UInt8>) throws(JSONError) -> JSONNumber {
-        let start = offset
-        if peek(bytes) == UInt8(ascii: "-") { offset += 1 }
-        if peek(bytes) == UInt8(ascii: "0") { offset += 1 } else { try digits(bytes) }
+    private mutating func number(_ bytes: Span<UInt8>) throws(JSONError) {
+        if peek(bytes) == UInt8(ascii: "-") { offset &+= 1 }
+        if peek(bytes) == UInt8(ascii: "0") { offset &+= 1 } else { try digits(bytes) }
         if peek(bytes) == UInt8(ascii: ".") {
-            offset += 1
+            offset &+= 1
             try digits(bytes)
         }
         if let byte = peek(bytes), byte | 0x20 == UInt8(ascii: "e") {
-            offset += 1
-            if let sign = peek(bytes), sign == UInt8(ascii: "+") || sign == UInt8(ascii: "-") { offset += 1 }
+            offset &+= 1
+            if let sign = peek(bytes), sign == UInt8(ascii: "+") || sign == UInt8(ascii: "-") { offset &+= 1 }
             try digits(bytes)
         }
-        guard let text = text(bytes.extracting(start..<offset)) else { throw refusal("a number cannot be spelled so") }
-        return JSONNumber(text: text)
     }
 
     private mutating func digits(_ bytes: Span<UInt8>) throws(JSONError) {
         let start = offset
-        while let byte = peek(bytes), byte >= UInt8(ascii: "0"), byte <= UInt8(ascii: "9") { offset += 1 }
+        while let byte = peek(bytes), byte >= UInt8(ascii: "0"), byte <= UInt8(ascii: "9") { offset &+= 1 }
         guard offset > start else { throw refusal("a digit should be here") }
     }
 }

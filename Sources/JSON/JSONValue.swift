@@ -1,5 +1,3 @@
-import Bytes
-
 /// A JSON value (RFC 8259). Numbers keep their digits, objects keep their order.
 public enum JSONValue: Sendable, Equatable {
     case null
@@ -38,32 +36,5 @@ public struct JSONNumber: Sendable, Equatable {
     public var double: Double? {
         if let integer { return Double(integer) }
         return Double(text).flatMap { $0.isFinite ? $0 : nil }
-    }
-}
-
-/// The members of an object, in the order in which they were written. No name appears twice.
-public struct JSONObject: Sendable, Equatable {
-    public private(set) var members: [(name: String, value: JSONValue)]
-
-    public init(_ members: [(name: String, value: JSONValue)] = []) { self.members = members }
-
-    /// The value of the member whose name has exactly these bytes: String's equality would take `\u212A` (the Kelvin sign)
-    /// for `K`.
-    public subscript(name: String) -> JSONValue? {
-        for index in members.indices where members[index].name.hasSameBytes(as: name) { return members[index].value }
-        return nil
-    }
-
-    public static func == (left: JSONObject, right: JSONObject) -> Bool {
-        left.members.count == right.members.count && zip(left.members, right.members).allSatisfy { $0 == $1 }
-    }
-}
-
-extension String {
-    /// String's own equality is true for more than the same bytes.
-    func hasSameBytes(as other: String) -> Bool {
-        // What String takes for different is different, and that is known soonest.
-        guard utf8.count == other.utf8.count, self == other else { return false }
-        return utf8Span.span.equals(other.utf8Span.span)
     }
 }

@@ -37,11 +37,12 @@ import COpenSSL
     }
 
     /// The length too must be right: a code that could not be made is empty, and must equal nothing.
-    func holds(_ signature: [UInt8], over message: Span<UInt8>) -> Bool {
+    func holds(_ signature: Span<UInt8>, over message: Span<UInt8>) -> Bool {
         guard signature.count == byteCount else { return false }
         return unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: byteCount) { room in
             // The comparison takes a time that does not tell where they differ.
-            unsafe write(message, to: room) == byteCount && CRYPTO_memcmp(signature, room.baseAddress, byteCount) == 0
+            unsafe write(message, to: room) == byteCount
+                && signature.withUnsafeBufferPointer { unsafe CRYPTO_memcmp($0.baseAddress, room.baseAddress, byteCount) } == 0
         }
     }
 }

@@ -21,7 +21,7 @@ final class KeyInUse {
 
     /// Whether `signature` is this key's over `message`. Nothing is computed for one of the wrong length: OpenSSL takes an RSA-PSS one
     /// without its leading zeros.
-    func holds(_ signature: [UInt8], over message: Span<UInt8>, _ algorithm: SignatureAlgorithm) -> Bool {
+    func holds(_ signature: Span<UInt8>, over message: Span<UInt8>, _ algorithm: SignatureAlgorithm) -> Bool {
         guard admits(algorithm), signature.count == key.signatureBytes(algorithm) else { return false }
         switch check(algorithm) {
         case .hmac(let context): return context.holds(signature, over: message)

@@ -65,7 +65,7 @@ public struct KeySet: Sendable {
     private static func object(_ bytes: [UInt8]) throws(UnusableKey) -> JSONObject {
         let value: JSONValue
         do throws(JSONError) {
-            value = try JSONValue.parse(bytes.span, maximumBytes: maximumBytes)
+            value = try JSONValue.parse(bytes, maximumBytes: maximumBytes)
         } catch {
             throw UnusableKey("JSON that cannot be read: \(error)", accepted: accepted)
         }

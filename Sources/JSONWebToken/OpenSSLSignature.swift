@@ -67,18 +67,23 @@ import COpenSSL
     }
 
     /// - Parameter signature: of exactly the length that the key and the algorithm make it.
-    func holds(_ signature: [UInt8], over message: Span<UInt8>) -> Bool {
+    func holds(_ signature: Span<UInt8>, over message: Span<UInt8>) -> Bool {
         let holds: Bool
         if let digest = algorithm.digest {
-            let encoded = algorithm.family == .ecdsa ? ECDSASignature.der(signature) : signature
-            holds = unsafe withHash(of: message, digest) { hash, hashLength in
-                unsafe EVP_PKEY_verify(keyContext, encoded, encoded.count, hash, hashLength) == 1
+            let encoded = algorithm.family == .ecdsa ? ECDSASignature.der(signature.array) : []
+            let signature = algorithm.family == .ecdsa ? encoded.span : signature
+            holds = unsafe signature.withUnsafeBufferPointer { signature in
+                unsafe withHash(of: message, digest) { hash, hashLength in
+                    unsafe EVP_PKEY_verify(keyContext, signature.baseAddress, signature.count, hash, hashLength) == 1
+                }
             }
         } else {
-            holds = unsafe message.withUnsafeBufferPointer {
-                // Nil for the key starts over with the one that was set up.
-                unsafe EVP_DigestVerifyInit_ex(digestContext, nil, nil, nil, nil, nil, nil) == 1
-                    && EVP_DigestVerify(digestContext, signature, signature.count, $0.baseAddress, $0.count) == 1
+            holds = unsafe signature.withUnsafeBufferPointer { signature in
+                unsafe message.withUnsafeBufferPointer {
+                    // Nil for the key starts over with the one that was set up.
+                    unsafe EVP_DigestVerifyInit_ex(digestContext, nil, nil, nil, nil, nil, nil) == 1
+                        && EVP_DigestVerify(digestContext, signature.baseAddress, signature.count, $0.baseAddress, $0.count) == 1
+                }
             }
         }
         // Whatever OpenSSL has noted about a forged one must not be read as another call's failure.

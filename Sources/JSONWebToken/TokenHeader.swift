@@ -16,7 +16,7 @@ struct TokenHeader {
     /// - Parameter segment: as it stands in the token, in base64url.
     init(_ segment: Span<UInt8>) throws(TokenRefusal) {
         guard segment.count <= Self.maximumSegmentBytes, let text = Base64URL.decode(segment),
-            case .object(let header)? = try? JSONValue.parse(text.span), let name = try header.text("alg")
+            case .object(let header)? = try? JSONValue.parse(text), let name = try header.text("alg")
         else { throw .malformed }
         keyID = try header.text("kid").map { Array($0.utf8) }
         type = try header.text("typ")

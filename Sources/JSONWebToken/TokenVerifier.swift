@@ -28,6 +28,8 @@ public final class TokenVerifier {
     /// The keys of each issuer; nil where they have not been had.
     private let keyrings: [[KeyInUse]?]
     private var headers = KnownHeaders()
+    /// That of the token being verified.
+    private let signature = ByteBuffer(capacity: 512)
 
     public init(_ issuers: [TrustedIssuer]) {
         self.issuers = issuers
@@ -39,17 +41,12 @@ public final class TokenVerifier {
     public func verify(_ token: Span<UInt8>, now: Double) throws(TokenRefusal) -> VerifiedToken {
         guard token.count <= Self.maximumTokenBytes, let dots = Self.dots(in: token) else { throw .malformed }
         let header = try headers.header(token.extracting(0..<dots.first))
-        guard let signature = Base64URL.decode(token.extracting(dots.second + 1..<token.count)) else { throw .malformed }
+        signature.clear()
+        guard Base64URL.decode(token.extracting(dots.second + 1..<token.count), to: signature) else { throw .malformed }
         let segment = token.extracting(dots.first + 1..<dots.second)
         // With one issuer the payload is not touched before the signature holds.
         let unverified = issuers.count > 1 ? try Payload(segment) : nil
-        let candidates = try candidates(for: header, issuers: try trusted(unverified))
-        let signed = token.extracting(0..<dots.second)
-        guard let key = candidates.keys.first(where: { $0.holds(signature, over: signed, header.algorithm) }) else {
-            // The keys that are not there might include the right one.
-            if let index = candidates.unavailableIssuer { throw .keysUnavailable(issuerIndex: index) }
-            throw .signatureInvalid
-        }
+        let key = try signer(of: token.extracting(0..<dots.second), header, issuers: try trusted(unverified))
         let payload: Payload = if let unverified { unverified } else { try Payload(segment) }
         let issuer = issuers[key.issuerIndex]
         if let expected = issuer.issuer {
@@ -64,7 +61,7 @@ public final class TokenVerifier {
         let claims: JSONObject
 
         init(_ segment: Span<UInt8>) throws(TokenRefusal) {
-            guard let text = Base64URL.decode(segment), case .object(let claims)? = try? JSONValue.parse(text.span) else {
+            guard let text = Base64URL.decode(segment), case .object(let claims)? = try? JSONValue.parse(text) else {
                 throw .malformed
             }
             self.text = text
@@ -94,11 +91,13 @@ public final class TokenVerifier {
         return found
     }
 
-    /// The keys to try, in their order.
-    private func candidates(
-        for header: TokenHeader, issuers indices: [Int]
-    ) throws(TokenRefusal) -> (keys: [KeyInUse], unavailableIssuer: Int?) {
-        var keys: [KeyInUse] = []
+    /// The key that made ``signature``: those that the header admits are tried in their order.
+    private func signer(
+        of signed: Span<UInt8>, _ header: TokenHeader, issuers indices: [Int]
+    ) throws(TokenRefusal) -> KeyInUse {
+        let signature = signature
+        let signatureBytes = signature.bytes
+        var checkCount = 0
         var unavailable: Int?
         var withoutSuchKey: [Int] = []
         for index in indices {
@@ -110,12 +109,15 @@ public final class TokenVerifier {
             var isNamed = false
             for key in keyring where Self.isNamed(key.key, by: header.keyID, inSet: isSet) {
                 isNamed = true
-                if key.admits(header.algorithm), keys.count < Self.maximumChecks { keys.append(key) }
+                guard key.admits(header.algorithm), checkCount < Self.maximumChecks else { continue }
+                checkCount += 1
+                if key.holds(signatureBytes, over: signed, header.algorithm) { return key }
             }
             if !isNamed { withoutSuchKey.append(index) }
         }
-        guard keys.isEmpty else { return (keys, unavailable) }
+        // The keys that are not there might include the right one.
         if let unavailable { throw .keysUnavailable(issuerIndex: unavailable) }
+        guard checkCount == 0 else { throw .signatureInvalid }
         guard !indices.isEmpty else { throw .issuerUnknown }
         // A key without a name beside them, a shared secret say, takes any `kid`, and then not the algorithm.
         throw withoutSuchKey.isEmpty ? .algorithmNotAllowed : .keyUnknown(issuerIndices: withoutSuchKey)

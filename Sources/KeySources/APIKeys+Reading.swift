@@ -8,7 +8,7 @@ extension APIKeys {
     /// - Throws: ``UnusableKeySource``, which says where and what, and never what a key's digest is.
     convenience init(reading bytes: [UInt8], maximumCount: Int) throws(UnusableKeySource) {
         let value: JSONValue
-        do { value = try JSONValue.parse(bytes.span, maximumBytes: APIKeySource.maximumBytes) } catch {
+        do { value = try JSONValue.parse(bytes, maximumBytes: APIKeySource.maximumBytes) } catch {
             throw UnusableKeySource("\(TextPosition(of: error.offset, in: bytes)): \(error.message)")
         }
         guard case .object(let file) = value else { throw UnusableKeySource("no JSON object: {\"keys\": […]} is accepted") }

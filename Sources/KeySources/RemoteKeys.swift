@@ -38,7 +38,7 @@ struct RemoteKeys: Sendable, Hashable {
 
     private func keysAddress(inDocument bytes: [UInt8], of issuer: String) throws(UnusableKeySource) -> KeyAddress {
         let document: JSONValue
-        do { document = try JSONValue.parse(bytes.span, maximumBytes: FetchedAnswer.maximumBytes) } catch {
+        do { document = try JSONValue.parse(bytes, maximumBytes: FetchedAnswer.maximumBytes) } catch {
             throw UnusableKeySource("\(address) is no discovery document: \(error)")
         }
         // Otherwise one issuer could speak for another (OpenID Connect Discovery 1.0 §4.3).

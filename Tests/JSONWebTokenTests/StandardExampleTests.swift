@@ -67,10 +67,10 @@ import Testing
             """)
         let key = KeyInUse(try VerificationKey(.edwards(.ed448, x: point), id: nil), issuerIndex: 0)
         let nothing: [UInt8] = []
-        let holds = key.holds(signature, over: nothing.span, .eddsa)
+        let holds = key.holds(signature.span, over: nothing.span, .eddsa)
         #expect(holds)
         signature[3] ^= 1
-        let stillHolds = key.holds(signature, over: nothing.span, .eddsa)
+        let stillHolds = key.holds(signature.span, over: nothing.span, .eddsa)
         #expect(!stillHolds)
     }
 
