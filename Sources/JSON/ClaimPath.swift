@@ -6,17 +6,26 @@
 public struct ClaimPath: Sendable, Hashable, CustomStringConvertible {
     public static let maximumBytes = 16_384
 
-    /// As it was written.
-    public let description: String
-    private let first: String
-    private let others: [String]
+    /// A class, since rules have many that every token is asked for.
+    private final class Names: Sendable {
+        let description: String
+        let first: [UInt8]
+        let others: [[UInt8]]
+
+        init(_ description: String, first: [UInt8], others: [[UInt8]] = []) {
+            self.description = description
+            self.first = first
+            self.others = others
+        }
+    }
+
+    private let names: Names
 
     /// The path of the claim of this name, whatever stands in it.
     public init(name: String) {
         let isPlain = !name.isEmpty && name.utf8.allSatisfy(ClaimPathReader.isPlain)
-        description = isPlain ? name : "\"" + name.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"") + "\""
-        first = name
-        others = []
+        let description = isPlain ? name : "\"" + name.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"") + "\""
+        names = Names(description, first: Array(name.utf8))
     }
 
     /// Reads a path as an operator writes it.
@@ -26,18 +35,26 @@ public struct ClaimPath: Sendable, Hashable, CustomStringConvertible {
         }
         var reader = ClaimPathReader(Array(text.utf8))
         do throws(InvalidClaimPath) {
-            (first, others) = try reader.names()
+            let (first, others) = try reader.names()
+            names = Names(text, first: first, others: others)
         } catch {
             throw InvalidClaimPath("the claim \(text.debugDescription) \(error.description)")
         }
-        description = text
     }
+
+    /// As it was written.
+    public var description: String { names.description }
+
+    public static func == (left: ClaimPath, right: ClaimPath) -> Bool { left.description == right.description }
+
+    public func hash(into hasher: inout Hasher) { hasher.combine(description) }
 
     /// The value; nil where a member of the path is missing, or something else than an object stands before its end.
     public func value(in claims: JSONObject) -> JSONValue? {
-        guard var value = claims[first] else { return nil }
-        for name in others {
-            guard let next = value.object?[name] else { return nil }
+        let first = names.first
+        guard var value = claims[first.span] else { return nil }
+        for name in names.others {
+            guard let next = value.object?[name.span] else { return nil }
             value = next
         }
         return value
@@ -57,9 +74,9 @@ private struct ClaimPathReader {
 
     init(_ bytes: [UInt8]) { self.bytes = bytes }
 
-    mutating func names() throws(InvalidClaimPath) -> (first: String, others: [String]) {
+    mutating func names() throws(InvalidClaimPath) -> (first: [UInt8], others: [[UInt8]]) {
         let first = try name()
-        var others: [String] = []
+        var others: [[UInt8]] = []
         while offset < bytes.count {
             guard bytes[offset] == UInt8(ascii: ".") else {
                 throw InvalidClaimPath(#"has a character that only double quotes allow: names of other than letters, digits, _ and - are written "https://example.com/roles""#)
@@ -80,24 +97,24 @@ private struct ClaimPathReader {
         }
     }
 
-    private mutating func name() throws(InvalidClaimPath) -> String {
+    private mutating func name() throws(InvalidClaimPath) -> [UInt8] {
         if offset < bytes.count, bytes[offset] == UInt8(ascii: "\"") { return try quotedName() }
         let start = offset
         while offset < bytes.count, Self.isPlain(bytes[offset]) { offset += 1 }
         guard offset > start || offset < bytes.count && bytes[offset] != UInt8(ascii: ".") else {
             throw InvalidClaimPath("has an empty name: accepted are names with dots between them, as in realm_access.roles")
         }
-        return String(decoding: bytes[start..<offset], as: UTF8.self)
+        return Array(bytes[start..<offset])
     }
 
-    private mutating func quotedName() throws(InvalidClaimPath) -> String {
+    private mutating func quotedName() throws(InvalidClaimPath) -> [UInt8] {
         var name: [UInt8] = []
         offset += 1
         while offset < bytes.count {
             let byte = bytes[offset]
             offset += 1
             switch byte {
-            case UInt8(ascii: "\""): return String(decoding: name, as: UTF8.self)
+            case UInt8(ascii: "\""): return name
             case UInt8(ascii: "\\"):
                 guard offset < bytes.count, bytes[offset] == UInt8(ascii: "\"") || bytes[offset] == UInt8(ascii: "\\") else {
                     throw InvalidClaimPath(#"has a backslash in quotes before something else than " or \"#)

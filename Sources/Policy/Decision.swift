@@ -7,6 +7,8 @@ public final class Decision {
     public let rule: Rule?
     /// As whom the request is made; nil where that isn't known.
     public let known: KnownIdentity?
+    /// What the rule makes of the identity; nil where the request was not judged so far.
+    public let prepared: PreparedRule?
     /// How the request stands to each limit that it was counted by.
     public let standings: [Standing]
     /// What is changed for this request alone, beside what ``PreparedRule`` says for all of the identity.
@@ -17,13 +19,14 @@ public final class Decision {
     public let limitFields: LimitFields
 
     init(
-        _ reason: Reason, text: [UInt8]? = nil, rule: Rule? = nil, known: KnownIdentity? = nil, standings: [Standing] = [],
+        _ reason: Reason, text: [UInt8]? = nil, rule: Rule? = nil, known: KnownIdentity? = nil, prepared: PreparedRule? = nil, standings: [Standing] = [],
         changes: RequestChanges = RequestChanges(), denial: Denial? = nil, limitFields: LimitFields
     ) {
         self.reason = reason
         ownReasonText = text
         self.rule = rule
         self.known = known
+        self.prepared = prepared
         self.standings = standings
         self.changes = changes
         self.denial = denial
@@ -32,12 +35,6 @@ public final class Decision {
 
     /// The text of the reason: a failed condition has its own.
     public var reasonText: [UInt8] { ownReasonText ?? reason.bytes }
-
-    /// What the rule makes of the identity; nil where the request was not judged so far.
-    public var prepared: PreparedRule? {
-        guard let rule, let known else { return nil }
-        return known.prepared(for: rule)
-    }
 }
 
 extension Decision {

@@ -55,8 +55,17 @@ public struct Evaluation {
         case decided
     }
 
+    /// What whoever evaluates many requests, one after the other, keeps for all of them.
+    public final class Workspace {
+        let anonymous = KnownIdentity(.anonymous)
+        /// For what is written on the way.
+        let buffer = ByteBuffer(capacity: 256)
+
+        public init() {}
+    }
+
     private let rules: PolicyRules
-    private let anonymous: KnownIdentity
+    private let workspace: Workspace
     /// The moment at which the request is judged, in milliseconds since 1970.
     public let nowUnixMilliseconds: Int64
     private let trace: Trace?
@@ -65,6 +74,8 @@ public struct Evaluation {
     private var rule: Rule?
     private var isPreflight = false
     private var known: KnownIdentity?
+    /// What the rule makes of the identity.
+    private var prepared: PreparedRule?
     private var credential: PresentedCredential?
     /// What is being counted.
     private var judged = JudgedHits()
@@ -74,14 +85,13 @@ public struct Evaluation {
     private var isMisused = false
 
     /// - Parameters:
-    ///   - anonymous: nobody, as whoever evaluates many requests keeps it.
     ///   - trace: is told each step.
     public init(
-        _ rules: PolicyRules, nowUnixMilliseconds: Int64, anonymous: KnownIdentity = KnownIdentity(.anonymous), trace: Trace? = nil
+        _ rules: PolicyRules, nowUnixMilliseconds: Int64, workspace: Workspace = Workspace(), trace: Trace? = nil
     ) {
         self.rules = rules
         self.nowUnixMilliseconds = nowUnixMilliseconds
-        self.anonymous = anonymous
+        self.workspace = workspace
         self.trace = trace
     }
 
@@ -106,7 +116,7 @@ public struct Evaluation {
         guard !rule.options.limitsBeforeAuthentication.isEmpty else { return authenticate(request) }
         var hits: [Hit] = []
         for limit in rule.options.limitsBeforeAuthentication {
-            guard Self.add(limit, .anonymous, cost: 1, request, to: &hits) else { return deny(.limitKeyUnfit, request) }
+            guard add(limit, .anonymous, cost: 1, request, to: &hits) else { return deny(.limitKeyUnfit, request) }
         }
         return count(hits, .admitting)
     }
@@ -126,25 +136,26 @@ public struct Evaluation {
         guard let rule else { return misused() }
         guard !isPreflight else {
             trace?.note("a CORS preflight, let through")
-            known = anonymous
+            known = workspace.anonymous
+            prepared = workspace.anonymous.prepared(for: rule, in: workspace.buffer)
             credential = rules.credentials.present(request)
             return allow(.allowedPreflight, [], request)
         }
         guard rule.options.authentication != .none else {
             trace?.note("no authentication is asked for")
-            return checkConditions(of: anonymous, request)
+            return checkConditions(of: workspace.anonymous, request)
         }
         switch rules.credentials.find(request) {
         case .none where rule.options.authentication == .optional:
             trace?.note("no credential, and none is required")
-            return checkConditions(of: anonymous, request)
+            return checkConditions(of: workspace.anonymous, request)
         case .none: return deny(.tokenMissing, request)
         case .repeated: return deny(.authorizationRepeated, request)
         case .one(let credential):
             self.credential = rules.credentials.present(request)
             guard let limit = rules.failureLimit else { return askFor(credential) }
             var hits: [Hit] = []
-            guard Self.add(limit, .anonymous, cost: 0, request, to: &hits) else { return deny(.limitKeyUnfit, request) }
+            guard add(limit, .anonymous, cost: 0, request, to: &hits) else { return deny(.limitKeyUnfit, request) }
             return count(hits, .screening(credential))
         }
     }
@@ -171,7 +182,7 @@ public struct Evaluation {
         trace?.note("refused: \(reason.text)")
         guard let limit = rules.failureLimit else { return deny(reason, request) }
         var hits: [Hit] = []
-        guard Self.add(limit, .anonymous, cost: 1, request, to: &hits) else { return deny(.limitKeyUnfit, request) }
+        guard add(limit, .anonymous, cost: 1, request, to: &hits) else { return deny(.limitKeyUnfit, request) }
         return count(hits, .failing(reason))
     }
 
@@ -185,7 +196,8 @@ public struct Evaluation {
             guard holds else { return deny(.certificateUnfit, text: condition.reason.bytes, request) }
         }
         trace?.note(rule.options.conditions, known.identity.claims)
-        let prepared = known.prepared(for: rule)
+        let prepared = known.prepared(for: rule, in: workspace.buffer)
+        self.prepared = prepared
         switch prepared.refusal {
         case .condition(let reason)?: return deny(.conditionFailed, text: reason, request)
         case .claimsUnfit?: return deny(.tokenClaimsUnfit, request)
@@ -195,7 +207,7 @@ public struct Evaluation {
         }
         var hits = prepared.hits
         for limit in prepared.limitsByRequest {
-            guard Self.add(limit, known.identity, cost: rule.options.cost, request, to: &hits) else { return deny(.limitKeyUnfit, request) }
+            guard add(limit, known.identity, cost: rule.options.cost, request, to: &hits) else { return deny(.limitKeyUnfit, request) }
         }
         guard !hits.isEmpty || asksForRevocation else { return allow(.allowed, [], request) }
         return count(hits, .counting, revocationOf: asksForRevocation ? known.identity : nil)
@@ -204,13 +216,12 @@ public struct Evaluation {
     private var asksForRevocation: Bool { rules.checksRevocation && known?.identity.isToken == true }
 
     /// Adds a hit, unless the identity isn't limited. False where the request can't be counted.
-    private static func add(
+    private func add(
         _ limit: Limit, _ identity: Identity, cost: Int, _ request: borrowing RequestView, to hits: inout [Hit]
     ) -> Bool {
         let allowance = limit.allowance(for: identity)
         guard case .quota(let quota) = allowance.kind else { return true }
-        let buffer = ByteBuffer(capacity: 128)
-        guard let hit = limit.hit(quota, allowance, cost: cost, of: identity.counted, request, in: buffer) else { return limit.isShadow }
+        guard let hit = limit.hit(quota, allowance, cost: cost, of: identity.counted, request, in: workspace.buffer) else { return limit.isShadow }
         hits.append(hit)
         return true
     }
@@ -264,14 +275,15 @@ public struct Evaluation {
     private mutating func allow(_ reason: Reason, _ standings: [Decision.Standing], _ request: borrowing RequestView) -> Action {
         guard let rule else { return misused() }
         var changes = RequestChanges()
-        if let known, !changes.render(rule, known.identity, credential, request) {
+        if credential != nil || rule.hasHeadersByRequest, let known,
+            !changes.render(rule, known.identity, credential, request, in: workspace.buffer) {
             passed += standings.map(\.givenBack)
             return deny(.headerUnfit, request)
         }
         // Moved, not copied: an evaluation that has decided needs neither any more.
         return decide(
             Decision(
-                reason, rule: exchange(&self.rule, with: nil), known: exchange(&known, with: nil),
+                reason, rule: exchange(&self.rule, with: nil), known: exchange(&known, with: nil), prepared: exchange(&prepared, with: nil),
                 standings: passed.isEmpty ? standings : passed + standings, changes: changes, limitFields: rules.limitFields))
     }
 
@@ -281,7 +293,7 @@ public struct Evaluation {
         let denial = denials.denial(reason, text: text, known?.identity, request)
         return decide(
             Decision(
-                reason, text: text, rule: rule, known: known, standings: passed, changes: changesToDenial(request), denial: denial,
+                reason, text: text, rule: rule, known: known, prepared: prepared, standings: passed, changes: changesToDenial(request), denial: denial,
                 limitFields: rules.limitFields))
     }
 
@@ -296,13 +308,13 @@ public struct Evaluation {
         let denial = denials.denial(reason, judged.exceeded, known?.identity, request)
         return decide(
             Decision(
-                reason, rule: rule, known: known, standings: standings, changes: changesToDenial(request), denial: denial,
+                reason, rule: rule, known: known, prepared: prepared, standings: standings, changes: changesToDenial(request), denial: denial,
                 limitFields: rules.limitFields))
     }
 
     private func changesToDenial(_ request: borrowing RequestView) -> RequestChanges {
         var changes = RequestChanges()
-        if let rule { changes.renderAnswer(rule, known ?? anonymous, request) }
+        if let rule { changes.renderAnswer(rule, known ?? workspace.anonymous, request, in: workspace.buffer) }
         return changes
     }
 

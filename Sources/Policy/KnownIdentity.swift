@@ -11,14 +11,16 @@ public final class KnownIdentity {
     public init(_ identity: Identity) { self.identity = identity }
 
     /// Of the rules of one ``PolicyRules`` at a time: what was made for others is made anew.
-    func prepared(for rule: Rule) -> PreparedRule {
+    ///
+    /// - Parameter buffer: for what is written while one is made.
+    func prepared(for rule: Rule, in buffer: ByteBuffer) -> PreparedRule {
         if let latest, latest.rule === rule { return latest }
-        return find(rule)
+        return find(rule, in: buffer)
     }
 
-    private func find(_ rule: Rule) -> PreparedRule {
+    private func find(_ rule: Rule, in buffer: ByteBuffer) -> PreparedRule {
         let place = others.firstIndex { $0.rule.index == rule.index }
-        let found = place.map { others[$0] }.flatMap { $0.rule === rule ? $0 : nil } ?? PreparedRule(rule, identity)
+        let found = place.map { others[$0] }.flatMap { $0.rule === rule ? $0 : nil } ?? PreparedRule(rule, identity, in: buffer)
         if let place { others.remove(at: place) }
         if let latest, latest.rule.index != rule.index { others.append(latest) }
         latest = found
@@ -49,14 +51,14 @@ public final class PreparedRule {
     public let requestHeaders: [HeaderChange]
     /// What is done to the answer, whatever the request.
     public let responseHeaders: [HeaderChange]
-    /// The limits that are in force, where they are the same for every request: what clients are told of them, whatever is left.
-    public let toldLimits: [Allowance]
+    /// How many limits are in force and the same for every request: 0 where they are not.
+    public let toldLimitCount: Int
     /// A place for whoever writes verdicts to keep what it has written.
     public var written: AnyObject?
 
-    init(_ rule: Rule, _ identity: Identity) {
+    init(_ rule: Rule, _ identity: Identity, in buffer: ByteBuffer) {
         self.rule = rule
-        var preparation = Preparation(rule, identity)
+        var preparation = Preparation(rule, identity, buffer)
         // A preflight that conditions would refuse is let through, and must bring nobody's headers either.
         let unfit = preparation.addRequestHeaders()
         if let failed = rule.options.conditions.first(where: { !$0.holds(for: identity.claims) }) {
@@ -69,22 +71,26 @@ public final class PreparedRule {
         requestHeaders = preparation.requestHeaders
         responseHeaders = preparation.responseHeaders()
         let isSameForAll = limitsByRequest.isEmpty && rule.options.limitsBeforeAuthentication.isEmpty
-        toldLimits = isSameForAll ? hits.filter { !$0.limit.isShadow }.map(\.allowance) : []
+        toldLimitCount = isSameForAll ? preparation.hits.count { !$0.limit.isShadow } : 0
     }
+
+    /// Those limits: what clients are told of them, whatever is left.
+    public var toldLimits: [Allowance] { toldLimitCount == 0 ? [] : hits.filter { !$0.limit.isShadow }.map(\.allowance) }
 }
 
 /// The making of a ``PreparedRule``.
 private struct Preparation {
     private let rule: Rule
     private let identity: Identity
-    private let buffer = ByteBuffer(capacity: 256)
+    private let buffer: ByteBuffer
     var hits: [Hit] = []
     var limitsByRequest: [Limit] = []
     var requestHeaders: [HeaderChange] = []
 
-    init(_ rule: Rule, _ identity: Identity) {
+    init(_ rule: Rule, _ identity: Identity, _ buffer: ByteBuffer) {
         self.rule = rule
         self.identity = identity
+        self.buffer = buffer
     }
 
     /// These belong to denials too. Without one that it can't have, an answer is an answer still.

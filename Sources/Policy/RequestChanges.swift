@@ -10,9 +10,11 @@ public struct RequestChanges: Sendable {
     private var ownRequestHeaders: [HeaderChange]?
     private var ownResponseHeaders: [HeaderChange]?
 
+    public var isEmpty: Bool { query == nil && ownRequestHeaders == nil && ownResponseHeaders == nil }
+
     /// False where a value may not stand in a header.
     mutating func render(
-        _ rule: Rule, _ identity: Identity, _ credential: PresentedCredential?, _ request: borrowing RequestView
+        _ rule: Rule, _ identity: Identity, _ credential: PresentedCredential?, _ request: borrowing RequestView, in buffer: ByteBuffer
     ) -> Bool {
         if let credential {
             query = credential.remainingQuery
@@ -21,25 +23,25 @@ public struct RequestChanges: Sendable {
             }
         }
         guard rule.hasHeadersByRequest else { return true }
-        let buffer = ByteBuffer(capacity: 256)
         for operation in rule.options.requestHeaders where operation.dependsOnRequest {
             guard let change = operation.change(identity, request, in: buffer) else { return false }
             ownRequestHeaders = requestHeaders + [change]
         }
-        renderResponseHeaders(rule, identity, request)
+        renderResponseHeaders(rule, identity, request, in: buffer)
         return true
     }
 
     /// All that the rule says of the answer.
-    mutating func renderAnswer(_ rule: Rule, _ known: KnownIdentity, _ request: borrowing RequestView) {
+    mutating func renderAnswer(_ rule: Rule, _ known: KnownIdentity, _ request: borrowing RequestView, in buffer: ByteBuffer) {
         guard !rule.options.responseHeaders.isEmpty else { return }
-        ownResponseHeaders = known.prepared(for: rule).responseHeaders
-        if rule.hasHeadersByRequest { renderResponseHeaders(rule, known.identity, request) }
+        ownResponseHeaders = known.prepared(for: rule, in: buffer).responseHeaders
+        if rule.hasHeadersByRequest { renderResponseHeaders(rule, known.identity, request, in: buffer) }
     }
 
     /// Without a header that it can't have, an answer is an answer still.
-    private mutating func renderResponseHeaders(_ rule: Rule, _ identity: Identity, _ request: borrowing RequestView) {
-        let buffer = ByteBuffer(capacity: 256)
+    private mutating func renderResponseHeaders(
+        _ rule: Rule, _ identity: Identity, _ request: borrowing RequestView, in buffer: ByteBuffer
+    ) {
         for operation in rule.options.responseHeaders where operation.dependsOnRequest {
             if let change = operation.change(identity, request, in: buffer) { ownResponseHeaders = responseHeaders + [change] }
         }

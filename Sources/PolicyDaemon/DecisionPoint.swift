@@ -9,7 +9,7 @@ final class DecisionPoint: CountReceiver {
     private let authenticator: Authenticator
     private let counters: any HitCounter
     private let observer: any DecisionObserver
-    private let anonymous = KnownIdentity(.anonymous)
+    private let workspace = Evaluation.Workspace()
     private let suspended: SuspendedJudgements
 
     /// - Parameter maximumWaiting: how many judgements may wait for the store. One more is denied.
@@ -36,7 +36,7 @@ final class DecisionPoint: CountReceiver {
         _ request: borrowing RequestView, nowUnixMilliseconds: Int64, receiver: any DecisionReceiver, ticket: UInt64
     ) -> Decision? {
         var judgement = Judgement(
-            Evaluation(rules, nowUnixMilliseconds: nowUnixMilliseconds, anonymous: anonymous), receiver, ticket,
+            Evaluation(rules, nowUnixMilliseconds: nowUnixMilliseconds, workspace: workspace), receiver, ticket,
             startNanoseconds: observer.isTimed ? Clock.monotonicNanoseconds() : 0)
         let action = judgement.evaluation.start(request)
         return carryOut(action, judgement, request)
@@ -51,7 +51,8 @@ final class DecisionPoint: CountReceiver {
     ) -> Decision? {
         var action = first
         while true {
-            switch action {
+            // Taken over, not copied: each answer puts the next action in its place.
+            switch consume action {
             case .decided(let decision):
                 settle(decision)
                 observer.note(decision, judgement, request)
@@ -120,9 +121,10 @@ final class DecisionPoint: CountReceiver {
     }
 
     private func settle(_ decision: Decision) {
-        for standing in decision.standings {
-            guard let receipt = standing.toGiveBack else { continue }
-            let (hit, key) = (standing.hit, standing.hit.key)
+        for index in decision.standings.indices {
+            guard let receipt = decision.standings[index].toGiveBack else { continue }
+            let hit = decision.standings[index].hit
+            let key = hit.key
             counters.giveBack(key: key.span, quota: hit.quota, cost: hit.cost, receipt, overUntilUnixMilliseconds: nil)
         }
     }

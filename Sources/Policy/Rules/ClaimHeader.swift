@@ -2,8 +2,8 @@ import Bytes
 import JSON
 
 /// A header of the request that tells the upstream what a token claims. Where the token has no such claim, and there is no
-/// default, the header is removed, so that a client's own never takes its place.
-public struct ClaimHeader: Sendable {
+/// default, the header is removed, so that a client's own never takes its place. A class, since every token is asked for its headers.
+public final class ClaimHeader: Sendable {
     /// What the claim has to be.
     public enum Form: Sendable {
         /// A text.
