@@ -27,7 +27,7 @@ public struct CheckResponseWriter {
 
     /// Writes a `DeniedHttpResponse`.
     public mutating func denied(status: UInt16, body: Span<UInt8>, headers: (inout Fields) -> Void) {
-        var fields = Fields(output: output)
+        var fields = Fields(to: output)
         // A body is content alone, of which the readable part is worth having.
         let text = body.isUTF8 ? body.array : Array(body.text.utf8)
         output.append(field: 2) { output in
@@ -40,13 +40,16 @@ public struct CheckResponseWriter {
 
     /// Writes an `OkHttpResponse`.
     public mutating func allowed(_ content: (inout Fields) -> Void) {
-        var fields = Fields(output: output)
+        var fields = Fields(to: output)
         output.append(field: 3) { _ in content(&fields) }
         hasUnfitValue = fields.hasUnfitValue
     }
 
     /// Writes the dynamic metadata, a `google.protobuf.Struct` of strings.
-    public func metadata(_ fields: [(name: StaticString, value: [UInt8])]) {
+    public func metadata(_ fields: [(name: StaticString, value: [UInt8])]) { Self.write(metadata: fields, to: output) }
+
+    /// Writes the dynamic metadata alone, for a response that is put together of parts.
+    public static func write(metadata fields: [(name: StaticString, value: [UInt8])], to output: ByteBuffer) {
         output.append(field: 4) { output in
             for field in fields {
                 output.append(field: 1) { entry in
@@ -59,10 +62,14 @@ public struct CheckResponseWriter {
 
     /// What an answer of either kind says of headers and the query.
     public struct Fields {
-        fileprivate let output: ByteBuffer
-        fileprivate(set) var hasUnfitValue = false
+        private let output: ByteBuffer
+        /// Whether a value was left out since it is not UTF-8.
+        public private(set) var hasUnfitValue = false
 
-        fileprivate init(output: ByteBuffer) { self.output = output }
+        public init(to output: ByteBuffer) { self.output = output }
+
+        /// Appends what was written as such fields before.
+        public func append(written fields: Span<UInt8>) { output.append(fields) }
 
         /// Replaces a header: of the request in an allow, of the answer in a denial.
         public mutating func setHeader(_ name: Span<UInt8>, _ value: Span<UInt8>) { option(2, name, value) }

@@ -28,8 +28,7 @@ extension ByteBuffer {
         let length = count - start
         guard length >= 0x80 else { return self[start - 1] = UInt8(length) }
         let lengthByteCount = Self.varintByteCount(UInt64(length))
-        for _ in 1..<lengthByteCount { append(0) }
-        for index in stride(from: start + length - 1, through: start, by: -1) { self[index + lengthByteCount - 1] = self[index] }
+        insertGap(of: lengthByteCount - 1, at: start)
         var rest = length
         for index in 0..<lengthByteCount {
             self[start - 1 + index] = UInt8(rest & 0x7F) | (index < lengthByteCount - 1 ? 0x80 : 0)

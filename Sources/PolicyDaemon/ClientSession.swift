@@ -143,7 +143,7 @@ final class ClientSession: DialectSession, DecisionReceiver {
     }
 
     private func answer(_ id: UInt32, _ decision: Policy.Decision) {
-        output.append(verdictOn: id, decision, nowUnixMilliseconds: now, maximumFrameBytes: maximumFrameBytes)
+        output.append(verdictOn: id, decision, decision.template(), nowUnixMilliseconds: now, maximumFrameBytes: maximumFrameBytes)
     }
 }
 

@@ -15,7 +15,13 @@ final class PolicyJudge: Judge, DecisionReceiver {
     private var nextTicket: UInt64 = 0
     private let scratch = ByteBuffer(capacity: 4096)
 
-    init(_ point: GreetedDecisionPoint) { self.point = point }
+    /// Whether upstreams are told something by a header by which clients are told of their limits.
+    private let ownsLimits: Bool
+
+    init(_ point: GreetedDecisionPoint) {
+        self.point = point
+        ownsLimits = point.decisions.rules.ownedHeaders.contains { LimitFields.isName($0.utf8Span.span) }
+    }
 
     func noteRefused() { point.decisions.noteMalformed() }
 
@@ -38,6 +44,9 @@ final class PolicyJudge: Judge, DecisionReceiver {
     }
 
     private func deliver(_ decision: Policy.Decision, to caller: Waiting) {
+        if !ownsLimits, let allow = RepeatedAllow(decision, nowUnixMilliseconds: caller.nowUnixMilliseconds),
+            caller.receiver.allowed(allow, ticket: caller.ticket)
+        { return }
         let scratch = self.scratch
         for decision in [decision, PolicyRules.nothing.internalFailure] {
             scratch.clear()

@@ -69,7 +69,7 @@ final class StandInCounter: HitCounter {
     /// What is known to be over, and until when.
     var knownOver: [String: Int64] = [:]
     var revocations: [String: RevocationResult] = [:]
-    private(set) var counts: [String: Int] = [:]
+    var counts: [String: Int] = [:]
     /// Keys that were asked for, in their order.
     private(set) var asked: [String] = []
     /// What was given back because its own limit refused it, and until when it is over.

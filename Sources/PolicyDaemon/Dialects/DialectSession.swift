@@ -26,6 +26,15 @@ protocol VerdictReceiver: AnyObject {
     ///   - payload: that of a VERDICT frame, which ``VerdictMessage/parse(_:)`` has read; lent for the call alone.
     ///   - ticket: that of the request it is the verdict on.
     func verdict(_ payload: Span<UInt8>, _ message: VerdictMessage, ticket: UInt64)
+
+    /// Brings a verdict that may be told in words that were found before.
+    ///
+    /// - Returns: false where there are none: then it comes by ``verdict(_:_:ticket:)``.
+    func allowed(_ allow: RepeatedAllow, ticket: UInt64) -> Bool
+}
+
+extension VerdictReceiver {
+    func allowed(_ allow: RepeatedAllow, ticket: UInt64) -> Bool { false }
 }
 
 /// What a client took too long for.

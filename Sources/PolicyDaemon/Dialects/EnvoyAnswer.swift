@@ -12,6 +12,8 @@ struct EnvoyAnswer {
     private let ownedHeaders: [[UInt8]]
     private var request = FinalHeaders()
     private var response = FinalHeaders()
+    /// A header's value while it is written.
+    private let value = ByteBuffer(capacity: 64)
 
     init(ownedHeaders: [String]) { self.ownedHeaders = ownedHeaders.map { Array($0.utf8) } }
 
@@ -23,6 +25,53 @@ struct EnvoyAnswer {
         guard !isWritten else { return }
         output.truncate(to: start)
         Self.denyUnfit(to: output)
+    }
+
+    /// - Parameter call: one without names that a backend may fold into others.
+    /// - Returns: false where this has to be written as any other verdict.
+    mutating func write(_ allow: RepeatedAllow, on call: GRPCCall, to output: ByteBuffer) -> Bool {
+        let words = allow.words(.grpc) { payload, message, text in
+            request.read(.request, of: payload)
+            response.read(.response, of: payload)
+            var fields = CheckResponseWriter.Fields(to: text)
+            changeRequest(payload, call, &fields)
+            changeResponse(payload, &fields)
+            let limitsOffset = text.count
+            CheckResponseWriter.write(metadata: Self.metadata(payload, message), to: text)
+            return fields.hasUnfitValue ? nil : limitsOffset
+        }
+        guard let words else { return false }
+        let text = words.text.span
+        var writer = CheckResponseWriter(.ok, to: output)
+        writer.allowed { fields in
+            fields.append(written: text.extracting(0..<words.limitsOffset))
+            var limits = Limits(fields: fields, value: value)
+            allow.writeStandings(to: &limits)
+        }
+        output.append(text.extracting(words.limitsOffset..<text.count))
+        return true
+    }
+
+    private struct Limits: LimitFieldWriter {
+        var fields: CheckResponseWriter.Fields
+        let value: ByteBuffer
+
+        mutating func setResponseHeader(_ name: Span<UInt8>, decimal number: Int) {
+            setResponseHeader(name, byteCount: number.decimalCharacterCount) { $0.append(decimal: number) }
+        }
+
+        mutating func setResponseHeader(_ name: Span<UInt8>, byteCount: Int, _ append: (ByteBuffer) -> Void) {
+            let value = value
+            value.clear()
+            append(value)
+            fields.setResponseHeader(name, value.bytes)
+        }
+    }
+
+    private func changeResponse(_ payload: Span<UInt8>, _ fields: inout CheckResponseWriter.Fields) {
+        for operation in response.operations where operation.kind == .set {
+            fields.setResponseHeader(operation.name.bytes(in: payload), operation.value.bytes(in: payload))
+        }
     }
 
     private func deny(_ payload: Span<UInt8>, _ message: VerdictMessage, to output: ByteBuffer) -> Bool {
@@ -49,9 +98,7 @@ struct EnvoyAnswer {
         var writer = CheckResponseWriter(.ok, to: output)
         writer.allowed { fields in
             changeRequest(payload, call, &fields)
-            for operation in response.operations where operation.kind == .set {
-                fields.setResponseHeader(operation.name.bytes(in: payload), operation.value.bytes(in: payload))
-            }
+            changeResponse(payload, &fields)
             for parameter in change.replaced {
                 fields.setQueryParameter(newQuery.extracting(parameter.name), newQuery.extracting(parameter.value))
             }

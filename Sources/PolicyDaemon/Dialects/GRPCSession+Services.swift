@@ -29,6 +29,14 @@ extension GRPCSession: VerdictReceiver {
         respond(call)
     }
 
+    func allowed(_ allow: RepeatedAllow, ticket: UInt64) -> Bool {
+        guard let waiting = call(waitingFor: ticket), waiting.foldableNames.isEmpty else { return false }
+        response.clear()
+        guard answer.write(allow, on: waiting, to: response) else { return false }
+        if let call = resume(ticket) { respond(call) }
+        return true
+    }
+
     /// Keeps what the answer will need of the request.
     private func note(_ bytes: Span<UInt8>, in call: GRPCCall) {
         var parts = request.path

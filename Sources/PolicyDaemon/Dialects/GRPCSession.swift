@@ -29,8 +29,7 @@ final class GRPCSession: DialectSession {
 
     private let session: ServerSession
     private let maximumInFlight: Int
-    private var waiting: [UInt64: GRPCCall] = [:]
-    private var nextTicket: UInt64 = 0
+    private var waiting = OpenQuestions<GRPCCall>()
     private var spareBuffers: [ByteBuffer] = []
     /// The calls in the order in which they began. Those whose request has come whole are taken off the front.
     private var begun: [GRPCCall] = []
@@ -85,16 +84,14 @@ final class GRPCSession: DialectSession {
     // MARK: Calls that wait for their verdict
 
     /// - Returns: the ticket that the verdict is to come with.
-    func suspend(_ call: GRPCCall) -> UInt64 {
-        let ticket = nextTicket
-        nextTicket += 1
-        waiting[ticket] = call
-        return ticket
-    }
+    func suspend(_ call: GRPCCall) -> UInt64 { waiting.open(call) }
+
+    func call(waitingFor ticket: UInt64) -> GRPCCall? { waiting[ticket] }
 
     /// The call that waited; nil where there is none, or its client has left it.
     func resume(_ ticket: UInt64) -> GRPCCall? {
-        guard let call = waiting.removeValue(forKey: ticket) else { return nil }
+        guard let call = waiting[ticket] else { return nil }
+        waiting.close(ticket)
         guard call.stream != nil else {
             release(call)
             return nil

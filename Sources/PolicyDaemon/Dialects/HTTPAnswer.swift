@@ -41,6 +41,37 @@ struct HTTPAnswer {
         if message.decision == .deny, endpoint != .nginx, !isHead { output.append(message.body.bytes(in: payload)) }
     }
 
+    /// - Returns: false, and nothing is written, where this has to be written as any other verdict.
+    mutating func write(_ allow: RepeatedAllow, for endpoint: HTTPEndpoint, closes: Bool, to output: ByteBuffer) -> Bool {
+        let words = allow.words(endpoint.language) { payload, message, text in
+            response.read(.response, of: payload)
+            request.read(.request, of: payload)
+            writeAllow(payload, message, endpoint, text)
+            return text.count
+        }
+        guard let words else { return false }
+        output.append(words.text)
+        var limits = Limits(output: output)
+        allow.writeStandings(to: &limits)
+        output.append(closes ? "connection: close\r\n\r\n" : "\r\n")
+        return true
+    }
+
+    private struct Limits: LimitFieldWriter {
+        let output: ByteBuffer
+
+        func setResponseHeader(_ name: Span<UInt8>, decimal number: Int) {
+            setResponseHeader(name, byteCount: number.decimalCharacterCount) { $0.append(decimal: number) }
+        }
+
+        func setResponseHeader(_ name: Span<UInt8>, byteCount: Int, _ append: (ByteBuffer) -> Void) {
+            output.append(name)
+            output.append(": ")
+            append(output)
+            output.append("\r\n")
+        }
+    }
+
     private func writeAllow(_ payload: Span<UInt8>, _ message: VerdictMessage, _ endpoint: HTTPEndpoint, _ output: ByteBuffer) {
         output.append("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n")
         for name in ownedHeaders where request.index(of: name.span, in: payload) == nil && endpoint != .envoy {
@@ -135,7 +166,7 @@ extension ByteBuffer {
     /// Every control byte becomes a blank: JSON has none but between its tokens, and stays what it was.
     fileprivate func append(body: Span<UInt8>) {
         append("x-gatehouse-body: ")
-        for index in body.indices { append(body[index] < 0x20 || body[index] == 0x7F ? 0x20 : body[index]) }
+        append(mapping: body) { $0 < 0x20 || $0 == 0x7F ? 0x20 : $0 }
         append("\r\n")
     }
 }

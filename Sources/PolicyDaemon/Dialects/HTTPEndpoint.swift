@@ -16,6 +16,15 @@ enum HTTPEndpoint: Sendable {
     case forward
     case envoy
 
+    /// What its answers are written in.
+    var language: RepeatedAllow.Language {
+        switch self {
+        case .nginx: .nginx
+        case .forward: .forward
+        case .envoy: .envoy
+        }
+    }
+
     private static let envoyPrefix = 6   // bytes of "/envoy"
 
     /// - Parameter target: the request target as received.

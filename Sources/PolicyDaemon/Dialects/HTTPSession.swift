@@ -126,21 +126,38 @@ final class HTTPSession: DialectSession, VerdictReceiver {
     }
 
     func verdict(_ payload: Span<UInt8>, _ message: VerdictMessage, ticket: UInt64) {
-        guard ticket >= firstTicket, ticket - firstTicket < UInt64(exchanges.count) else { return }
-        let index = Int(ticket - firstTicket)
-        guard exchanges[index].answer == nil else { return }
+        guard let index = unanswered(ticket) else { return }
         let exchange = exchanges[index]
-        let target = index == 0 ? output : ByteBuffer(capacity: 512)
-        answer.write(
-            payload, message, for: exchange.endpoint, isHead: exchange.isHead, closes: exchange.closes || isLastOfDrain(index),
-            to: target)
-        exchanges[index].answer = target
+        let target = target(index)
+        answer.write(payload, message, for: exchange.endpoint, isHead: exchange.isHead, closes: closes(index), to: target)
+        answered(index, target)
+    }
+
+    func allowed(_ allow: RepeatedAllow, ticket: UInt64) -> Bool {
+        guard let index = unanswered(ticket) else { return false }
+        let target = target(index)
+        guard answer.write(allow, for: exchanges[index].endpoint, closes: closes(index), to: target) else { return false }
+        answered(index, target)
+        return true
+    }
+
+    /// Which exchange waits for the verdict with this ticket.
+    private func unanswered(_ ticket: UInt64) -> Int? {
+        guard ticket >= firstTicket, ticket - firstTicket < UInt64(exchanges.count) else { return nil }
+        let index = Int(ticket - firstTicket)
+        return exchanges[index].answer == nil ? index : nil
+    }
+
+    private func target(_ index: Int) -> ByteBuffer { index == 0 ? output : ByteBuffer(capacity: 512) }
+
+    private func answered(_ index: Int, _ answer: ByteBuffer) {
+        exchanges[index].answer = answer
         if index == 0 { sendAnswered() }
         if !isReceiving { hasLateOutput() }
     }
 
-    /// Whether this is the last answer of a connection that is to be closed since the daemon stops.
-    private func isLastOfDrain(_ index: Int) -> Bool { isClosing && index == exchanges.count - 1 }
+    /// Whether the connection is closed behind this answer: also the last one where the daemon stops.
+    private func closes(_ index: Int) -> Bool { exchanges[index].closes || isClosing && index == exchanges.count - 1 }
 
     /// Takes the answered exchanges off the front; the first one's answer is in the output already.
     private func sendAnswered() {

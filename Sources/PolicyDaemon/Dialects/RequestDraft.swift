@@ -6,7 +6,7 @@ import PolicyProtocol
 /// A request put together from what a foreign proxy says of it, and held to the rules that our own proxy holds clients to: what
 /// two readers could understand in two ways isn't judged at all.
 ///
-/// One a session, filled anew for each request: ``begin()``, then method, authority, target (in this order), and the rest.
+/// One a session, filled anew for each request: ``begin()``, then method, authority, target (in this order); the rest anywhere between them.
 final class RequestDraft {
     /// Where the ranges of ``parts`` lie.
     let buffer = ByteBuffer(capacity: 1024)

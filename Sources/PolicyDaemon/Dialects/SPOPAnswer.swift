@@ -24,8 +24,7 @@ struct SPOPAnswer {
     mutating func write(
         _ payload: Span<UInt8>, _ message: VerdictMessage, ids: SPOPFrameIDs, maximumFrameBytes: Int, to output: ByteBuffer
     ) {
-        request.read(.request, of: payload)
-        response.read(.response, of: payload)
+        read(payload)
         let start = output.count
         output.append(.ack, ids) { frame in write(payload, message, frame) }
         if output.count - start - SPOPFrame.lengthByteCount > maximumFrameBytes {
@@ -36,6 +35,46 @@ struct SPOPAnswer {
                 frame.set("reason", text: Reason.verdictTooLarge.bytes.span)
             }
         }
+    }
+
+    /// - Returns: false, and nothing is written, where this has to be written as any other verdict.
+    mutating func write(_ allow: RepeatedAllow, ids: SPOPFrameIDs, maximumFrameBytes: Int, to output: ByteBuffer) -> Bool {
+        let words = allow.words(.spop) { payload, message, frame in
+            read(payload)
+            write(payload, message, frame)
+            return frame.count
+        }
+        guard let words else { return false }
+        let start = output.count
+        output.append(.ack, ids) { frame in
+            frame.append(words.text)
+            var limits = Limits(frame: frame)
+            allow.writeStandings(to: &limits)
+        }
+        guard output.count - start - SPOPFrame.lengthByteCount <= maximumFrameBytes else {
+            output.truncate(to: start)
+            return false
+        }
+        return true
+    }
+
+    private struct Limits: LimitFieldWriter {
+        let frame: ByteBuffer
+
+        func setResponseHeader(_ name: Span<UInt8>, decimal number: Int) {
+            setResponseHeader(name, byteCount: number.decimalCharacterCount) { $0.append(decimal: number) }
+        }
+
+        func setResponseHeader(_ name: Span<UInt8>, byteCount: Int, _ append: (ByteBuffer) -> Void) {
+            frame.beginSet("response.", name)
+            frame.append(spopStringOf: byteCount)
+            append(frame)
+        }
+    }
+
+    private mutating func read(_ payload: Span<UInt8>) {
+        request.read(.request, of: payload)
+        response.read(.response, of: payload)
     }
 
     private func write(_ payload: Span<UInt8>, _ message: VerdictMessage, _ frame: ByteBuffer) {
@@ -84,11 +123,15 @@ extension ByteBuffer {
     }
 
     fileprivate func set(_ prefix: StaticString, _ header: Span<UInt8>, _ value: Span<UInt8>) {
+        beginSet(prefix, header)
+        append(spopString: value)
+    }
+
+    fileprivate func beginSet(_ prefix: StaticString, _ header: Span<UInt8>) {
         beginSet()
         append(varint: UInt64(prefix.utf8CodeUnitCount + header.count))
         append(prefix)
-        for index in header.indices { append(Self.mayStandInVariable(header[index]) ? header[index] : UInt8(ascii: "_")) }
-        append(spopString: value)
+        append(mapping: header) { Self.mayStandInVariable($0) ? $0 : UInt8(ascii: "_") }
     }
 
     private static func mayStandInVariable(_ byte: UInt8) -> Bool {

@@ -64,28 +64,26 @@ struct SPOPCheck {
         // Where a target has no path, `pathq` has no value.
         guard case .string(let target) = target else { throw MessageRefusal("There is no path in the request target.") }
         try draft.setMethod(bytes.extracting(method))
-        try draft.setAuthority(bytes.extracting(try host(bytes)))
+        try draft.setAuthority(bytes.extracting(try readHeaders(bytes, into: draft)))
         try draft.setTarget(bytes.extracting(target))
         switch address {
         case .address(let range): draft.setClientAddress(binary: bytes.extracting(range))
         case .null: break
         default: throw MessageRefusal("The client's address is no IP address.")
         }
-        var reader = SPOPReader(headers ?? 0..<0)
-        while let (name, value) = try nextHeader(&reader, bytes) {
-            try draft.addHeader(bytes.extracting(name), bytes.extracting(value))
-        }
     }
 
-    /// Where the value of the one `Host` lies; empty where there is none.
-    private func host(_ bytes: Span<UInt8>) throws -> Range<Int> {
+    /// - Returns: where the value of the one `Host` lies; empty where there is none.
+    private func readHeaders(_ bytes: Span<UInt8>, into draft: RequestDraft) throws -> Range<Int> {
         var host = 0..<0
         var count = 0
         var reader = SPOPReader(headers ?? 0..<0)
         while let (name, value) = try nextHeader(&reader, bytes) {
-            guard bytes.extracting(name).equalsIgnoringCase("host") else { continue }
-            count += 1
-            host = value
+            if bytes.extracting(name).equalsIgnoringCase("host") {
+                count += 1
+                host = value
+            }
+            try draft.addHeader(bytes.extracting(name), bytes.extracting(value))
         }
         guard count <= 1 else { throw MessageRefusal("There is more than one Host.") }
         return host

@@ -159,9 +159,14 @@ extension ByteBuffer {
     }
 
     func append(spopString text: Span<UInt8>) {
-        append(8)
-        append(varint: UInt64(text.count))
+        append(spopStringOf: text.count)
         append(text)
+    }
+
+    /// Begins a string of so many bytes, which are to be appended next.
+    func append(spopStringOf byteCount: Int) {
+        append(8)
+        append(varint: UInt64(byteCount))
     }
 
     func append(spopUInt32 number: UInt32) {

@@ -23,8 +23,7 @@ final class SPOPSession: DialectSession, VerdictReceiver {
     private var answer: SPOPAnswer
     private var maximumFrameBytes = SPOPHello.byteCount
     private var stage = Stage.greeting
-    private var waiting: [UInt64: SPOPFrameIDs] = [:]
-    private var nextTicket: UInt64 = 0
+    private var waiting = OpenQuestions<SPOPFrameIDs>()
     private var isReceiving = false
     private var isLeaving = false
 
@@ -82,9 +81,7 @@ final class SPOPSession: DialectSession, VerdictReceiver {
             throw SPOPError(.exhausted, "a NOTIFY on top of \(maximumInFlight) unanswered ones")
         }
         let check = try SPOPCheck.parse(bytes, frame.payload)
-        let ticket = nextTicket
-        nextTicket += 1
-        waiting[ticket] = frame.ids
+        let ticket = waiting.open(frame.ids)
         do {
             try check.read(bytes, into: draft)
         } catch let refusal as MessageRefusal {
@@ -100,8 +97,23 @@ final class SPOPSession: DialectSession, VerdictReceiver {
     }
 
     func verdict(_ payload: Span<UInt8>, _ message: VerdictMessage, ticket: UInt64) {
-        guard let ids = waiting.removeValue(forKey: ticket), stage == .serving else { return }
+        guard let ids = waiting[ticket] else { return }
+        waiting.close(ticket)
+        guard stage == .serving else { return }
         answer.write(payload, message, ids: ids, maximumFrameBytes: maximumFrameBytes, to: output)
+        answered()
+    }
+
+    func allowed(_ allow: RepeatedAllow, ticket: UInt64) -> Bool {
+        guard let ids = waiting[ticket], stage == .serving,
+            answer.write(allow, ids: ids, maximumFrameBytes: maximumFrameBytes, to: output)
+        else { return false }
+        waiting.close(ticket)
+        answered()
+        return true
+    }
+
+    private func answered() {
         if isLeaving, waiting.isEmpty { disconnect(.normal, "the daemon is stopping") }
         if !isReceiving { hasLateOutput() }
     }

@@ -4,7 +4,7 @@ import Testing
 @testable import PolicyDaemon
 
 /// A gRPC client made of bytes.
-private final class Client {
+final class GRPCConversation {
     let judge = ScriptedEnvoyJudge()
     let session: GRPCSession
     private(set) var lateCount = 0
@@ -13,9 +13,11 @@ private final class Client {
     init(maximumInFlight: Int = 64) {
         session = GRPCSession(judge, judge, maximumInFlight: maximumInFlight, output: ByteBuffer(capacity: 1024))
         session.hasLateOutput = { [unowned self] in lateCount += 1 }
-        receive(Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8) + Self.frame(4, 0, 0, []))
+        receive(Self.preface)
         session.output.clear()
     }
+
+    static let preface = Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8) + frame(4, 0, 0, [])
 
     func receive(_ bytes: [UInt8]) {
         let input = ByteBuffer(capacity: 64)
@@ -41,13 +43,19 @@ private final class Client {
     }
 
     func head(_ path: String, method: String = "POST", type: String = "application/grpc", flags: UInt8 = 4) -> [UInt8] {
+        Self.head(path, method: method, type: type, flags: flags, stream: next)
+    }
+
+    static func head(
+        _ path: String, method: String = "POST", type: String = "application/grpc", flags: UInt8 = 4, stream: Int
+    ) -> [UInt8] {
         let fields = [(":method", method), (":scheme", "http"), (":path", path), (":authority", "policy"), ("content-type", type), ("te", "trailers")]
         var block: [UInt8] = []
         for (name, value) in fields {
             block += [0, UInt8(name.utf8.count)] + Array(name.utf8)
             block += [UInt8(value.utf8.count)] + Array(value.utf8)
         }
-        return Self.frame(1, flags, next, block)
+        return frame(1, flags, stream, block)
     }
 
     /// Calls, and says what came back as text.
@@ -82,7 +90,7 @@ private final class Client {
     private static let limits = "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit"
 
     @Test func `judges what a Check says, in its normal form`() throws {
-        let client = Client()
+        let client = GRPCConversation()
         let answer = client.check("/a%70i?x=1", [(":path", "/api"), ("authorization", "Bearer good"), ("cookie", "c")])
         let judged = try #require(client.judge.judged.first)
         #expect((judged.method, judged.authority, judged.path, judged.query, judged.address) == ("GET", "localhost", "/api", "x=1", "192.0.2.7"))
@@ -91,20 +99,20 @@ private final class Client {
     }
 
     @Test func `names every header that the policy owns, in the spellings of the request too`() {
-        let answer = Client().check("/api", [("authorization", "Bearer good"), ("x_user_id", "forged"), ("x.user.email", "forged"), ("x_other", "1")])
+        let answer = GRPCConversation().check("/api", [("authorization", "Bearer good"), ("x_user_id", "forged"), ("x.user.email", "forged"), ("x_other", "1")])
         for name in ["x-user-id", "x-user-roles", "x-user-email", "authorization", "x_user_id", "x.user.email"] { #expect(answer.contains(name)) }
         #expect(!answer.contains("x_other"))
     }
 
     @Test func `says OK as a call where it denies`() {
-        let client = Client()
+        let client = GRPCConversation()
         let answer = client.check("/api", [])
         #expect(answer.contains("token-missing") && answer.contains(#"Bearer realm="gatehouse""#))
         #expect(answer.contains("|1:"))
     }
 
     @Test func `denies a path that two could take for different ones, and asks nobody`() {
-        let client = Client()
+        let client = GRPCConversation()
         for path in ["/a/../b", "/a//b", "/%2e/b", "/a%2fb", "/a\\b", "", "*", "http://other/", "/a b", "/\u{0}"] {
             #expect(client.check(path).contains("Bad Request"), "\(path)")
         }
@@ -113,64 +121,64 @@ private final class Client {
     }
 
     @Test func `denies what the answer has no words for`() {
-        #expect(Client().check("/api", [("authorization", "Bearer odd")]).contains("could not be judged"))
+        #expect(GRPCConversation().check("/api", [("authorization", "Bearer odd")]).contains("could not be judged"))
     }
 
     @Test func `takes a parameter out of the query`() {
-        let answer = Client().check("/api?a=1&access_token=2", [("authorization", "Bearer good")])
+        let answer = GRPCConversation().check("/api?a=1&access_token=2", [("authorization", "Bearer good")])
         #expect(answer.contains("access_token"))
     }
 
     @Test func `answers late ones when their verdict comes, and lets go of calls whose client has left`() {
-        let client = Client()
+        let client = GRPCConversation()
         #expect(client.check("/api", [("authorization", "Bearer late")]) == "")
         #expect(client.check("/api", [("authorization", "Bearer late")]) == "")
-        client.receive(Client.frame(3, 0, 1, [0, 0, 0, 8]))
+        client.receive(GRPCConversation.frame(3, 0, 1, [0, 0, 0, 8]))
         client.judge.settle()
         #expect(client.lateCount == 1)
         #expect(client.answer().components(of: "user123") == 3)   // once as a header, once as metadata
     }
 
     @Test func `takes a call byte by byte`() {
-        let client = Client()
-        #expect(client.call(content: Client.prefixed(Client.check("/api", [("authorization", "Bearer good")])), cut: true).contains("user123"))
+        let client = GRPCConversation()
+        #expect(client.call(content: GRPCConversation.prefixed(GRPCConversation.check("/api", [("authorization", "Bearer good")])), cut: true).contains("user123"))
     }
 
     @Test func `refuses a call on top of those that may wait`() {
-        let client = Client(maximumInFlight: 2)
+        let client = GRPCConversation(maximumInFlight: 2)
         for _ in 0..<2 { _ = client.check("/api", [("authorization", "Bearer late")]) }
-        client.receive(Client.frame(3, 0, 1, [0, 0, 0, 8]))   // its verdict is still under way
+        client.receive(GRPCConversation.frame(3, 0, 1, [0, 0, 0, 8]))   // its verdict is still under way
         #expect(client.check().contains("8@"))
     }
 
     @Test func `keeps so much for a client that reads no answers, and has room again once it reads`() throws {
-        let client = Client(maximumInFlight: 256)
-        client.receive(Client.frame(4, 0, 0, [0, 4, 0, 0, 0, 0]))   // no window for any stream
+        let client = GRPCConversation(maximumInFlight: 256)
+        client.receive(GRPCConversation.frame(4, 0, 0, [0, 4, 0, 0, 0, 0]))   // no window for any stream
         _ = client.answer()
         let answers = (0..<200).map { _ in client.check("/api", [("authorization", "Bearer large")]) }
         // The status is written out once, and then known to the client's HPACK table.
         let kept = try #require(answers.firstIndex { $0.contains("8@") })
         let most = GRPCSession.maximumUnsentBytes / 30_000
         #expect((most - 10...most).contains(kept))
-        client.receive(Client.frame(8, 0, 0, [0x10, 0, 0, 0]) + Client.frame(4, 0, 0, [0, 4, 0, 1, 0, 0]))
+        client.receive(GRPCConversation.frame(8, 0, 0, [0x10, 0, 0, 0]) + GRPCConversation.frame(4, 0, 0, [0, 4, 0, 1, 0, 0]))
         #expect((kept * 30_000...GRPCSession.maximumUnsentBytes + 200 * kept).contains(client.answer().utf8.count))
         #expect(client.check().contains("user123"))
     }
 
     @Test func `counts by descriptors`() {
-        let entry = Client.field(1, Client.field(1, Array("limit".utf8)) + Client.field(2, Array("3".utf8)))
-        let message = Client.field(1, [0x64]) + Client.field(2, entry)
-        #expect(Client().call(Self.limits, content: Client.prefixed(message)).contains("x-ratelimit-remaining\u{12}\u{1}6"))
-        #expect(Client().call(Self.limits, content: Client.prefixed(Client.field(1, Array("lost".utf8)) + Client.field(2, entry))).contains("14"))
-        #expect(Client().call(Self.limits, content: Client.prefixed([])).contains("3@"))
+        let entry = GRPCConversation.field(1, GRPCConversation.field(1, Array("limit".utf8)) + GRPCConversation.field(2, Array("3".utf8)))
+        let message = GRPCConversation.field(1, [0x64]) + GRPCConversation.field(2, entry)
+        #expect(GRPCConversation().call(Self.limits, content: GRPCConversation.prefixed(message)).contains("x-ratelimit-remaining\u{12}\u{1}6"))
+        #expect(GRPCConversation().call(Self.limits, content: GRPCConversation.prefixed(GRPCConversation.field(1, Array("lost".utf8)) + GRPCConversation.field(2, entry))).contains("14"))
+        #expect(GRPCConversation().call(Self.limits, content: GRPCConversation.prefixed([])).contains("3@"))
     }
 
     @Test func `tells its health, until it leaves`() {
-        let client = Client()
-        #expect(client.call(Self.health, content: Client.prefixed([])).contains("\u{2}\u{8}\u{1}|"))
-        #expect(client.call(Self.health, content: Client.prefixed(Client.field(1, [0x78]))).contains("5@"))
+        let client = GRPCConversation()
+        #expect(client.call(Self.health, content: GRPCConversation.prefixed([])).contains("\u{2}\u{8}\u{1}|"))
+        #expect(client.call(Self.health, content: GRPCConversation.prefixed(GRPCConversation.field(1, [0x78]))).contains("5@"))
         client.session.goAway()
-        #expect(client.call(Self.health, content: Client.prefixed([])).contains("\u{2}\u{8}\u{2}|"))
+        #expect(client.call(Self.health, content: GRPCConversation.prefixed([])).contains("\u{2}\u{8}\u{2}|"))
     }
 
     @Test(arguments: [
@@ -179,37 +187,37 @@ private final class Client {
         "an odd flag": ([2, 0, 0, 0, 0], 13), "a large one": ([0, 0xFF, 0, 0, 0], 8), "no Protocol Buffers": ([0, 0, 0, 0, 1, 0xFF], 13),
     ] as [String: ([UInt8], Int)])
     func `refuses a content of`(_ what: String, _ sample: ([UInt8], Int)) {
-        let client = Client()
+        let client = GRPCConversation()
         #expect(client.call(content: sample.0).contains("\(sample.1)@"), "\(what)")
         #expect(client.check().contains("user123"), "\(what): the next call is answered")
     }
 
     @Test func `refuses what is no gRPC call with an HTTP status`() {
-        let client = Client()
+        let client = GRPCConversation()
         client.receive(client.head("/", method: "GET", flags: 5))
         #expect(client.answer().contains("405"))
-        let other = Client()
+        let other = GRPCConversation()
         other.receive(other.head("/", type: "text/html", flags: 5))
         #expect(other.answer().contains("415"))
-        let unknown = Client()
+        let unknown = GRPCConversation()
         unknown.receive(unknown.head("/grpc.health.v1.Health/Watch", flags: 5))
         #expect(unknown.answer().contains("12@"))
     }
 
     @Test func `knows while the rest of a request is due`() {
-        let client = Client()
+        let client = GRPCConversation()
         client.receive(client.head(Self.health))
         #expect(client.session.awaitedSinceUnixMilliseconds != nil)
-        client.receive(Client.frame(3, 0, 1, [0, 0, 0, 8]))
+        client.receive(GRPCConversation.frame(3, 0, 1, [0, 0, 0, 8]))
         #expect(client.session.awaitedSinceUnixMilliseconds == nil)
     }
 
     @Test func `never traps, whatever its client sends`() {
         var generator = SystemRandomNumberGenerator()
-        let message = Client.prefixed(Client.check("/api?x=1", [("authorization", "Bearer good"), ("x_user_id", "1")]))
+        let message = GRPCConversation.prefixed(GRPCConversation.check("/api?x=1", [("authorization", "Bearer good"), ("x_user_id", "1")]))
         for _ in 0..<1_500 {
-            let client = Client()
-            var bytes = client.head("/envoy.service.auth.v3.Authorization/Check") + Client.frame(0, 1, 1, message)
+            let client = GRPCConversation()
+            var bytes = client.head("/envoy.service.auth.v3.Authorization/Check") + GRPCConversation.frame(0, 1, 1, message)
             for _ in 0..<Int.random(in: 1...4, using: &generator) {
                 bytes[Int.random(in: 9..<bytes.count, using: &generator)] = UInt8.random(in: 0...255, using: &generator)
             }

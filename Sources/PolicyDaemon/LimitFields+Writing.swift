@@ -1,0 +1,90 @@
+import Bytes
+import Policy
+import PolicyProtocol
+
+private let limit = Array("x-ratelimit-limit".utf8)
+private let limitRemaining = Array("x-ratelimit-remaining".utf8)
+private let limitReset = Array("x-ratelimit-reset".utf8)
+private let limitPolicy = Array("ratelimit-policy".utf8)
+private let limitStanding = Array("ratelimit".utf8)
+
+/// Who writes the headers of a client's answer that tell of its limits, each at most once.
+protocol LimitFieldWriter: ~Copyable {
+    mutating func setResponseHeader(_ name: Span<UInt8>, decimal number: Int)
+    /// - Parameter append: appends the value, which has `byteCount` bytes of visible ASCII and blanks.
+    mutating func setResponseHeader(_ name: Span<UInt8>, byteCount: Int, _ append: (ByteBuffer) -> Void)
+}
+
+extension VerdictWriter: LimitFieldWriter {}
+
+extension LimitFields {
+    /// Whether this is the name of a header that tells of limits.
+    static func isName(_ name: Span<UInt8>) -> Bool {
+        for own in [limit, limitRemaining, limitReset, limitPolicy, limitStanding] where name.equals(own.span) { return true }
+        return false
+    }
+
+    /// How many headers tell of limits at the most.
+    static let mostHeaders = 5
+}
+
+extension PreparedRule {
+    /// Tells of the limits what is the same for every request: all of it but what is left.
+    func writeLimitPolicies(to writer: inout some LimitFieldWriter & ~Copyable, _ fields: LimitFields) {
+        let limits = toldLimits
+        if fields.areUsual, limits.count == 1, case .quota(let quota) = limits[0].kind {
+            writer.setResponseHeader(limit.span, decimal: quota.burst)
+        }
+        if fields.areStandard, !limits.isEmpty { writer.setList(limitPolicy, limits.map(\.policyItem)) }
+    }
+}
+
+extension Policy.Decision {
+    /// Tells how the request stands to its limits.
+    ///
+    /// - Parameter toldCount: how many limits have been told of already by ``PreparedRule/writeLimitPolicies(to:_:)``.
+    func writeStandings(to writer: inout some LimitFieldWriter & ~Copyable, _ now: Int64, besides toldCount: Int = 0) {
+        guard let status = closestStatus else { return }
+        if limitFields.areUsual {
+            if toldCount != 1 { writer.setResponseHeader(limit.span, decimal: status.limit) }
+            writer.setResponseHeader(limitRemaining.span, decimal: status.remaining)
+            writer.setResponseHeader(limitReset.span, decimal: Int(status.resetUnixSeconds))
+        }
+        guard limitFields.areStandard else { return }
+        if toldCount == 0 { writer.setList(limitPolicy, standings.filter(\.isTold).map(\.hit.allowance.policyItem)) }
+        writer.setStandings(standings, now)
+    }
+}
+
+extension LimitFieldWriter where Self: ~Copyable {
+    /// Items of a list, with a comma between them (RFC 9651 §3.1).
+    fileprivate mutating func setList(_ name: [UInt8], _ items: [[UInt8]]) {
+        let byteCount = items.reduce(2 * (items.count - 1)) { $0 + $1.count }
+        setResponseHeader(name.span, byteCount: byteCount) { buffer in
+            for (index, item) in items.enumerated() {
+                if index > 0 { buffer.append(", ") }
+                buffer.append(item)
+            }
+        }
+    }
+
+    /// `RateLimit`: `"NAME";r=50;t=30` for each limit (draft-ietf-httpapi-ratelimit-headers-10 §4).
+    fileprivate mutating func setStandings(_ standings: [Policy.Decision.Standing], _ now: Int64) {
+        var byteCount = -2
+        for index in standings.indices where standings[index].isTold {
+            byteCount += standings[index].hit.allowance.standingItem.count + (standings[index].status?.remaining ?? 0).decimalCharacterCount
+            byteCount += 5 + standings[index].resetSeconds(nowUnixMilliseconds: now).decimalCharacterCount
+        }
+        setResponseHeader(limitStanding.span, byteCount: byteCount) { buffer in
+            var isFirst = true
+            for index in standings.indices where standings[index].isTold {
+                if !isFirst { buffer.append(", ") }
+                isFirst = false
+                buffer.append(standings[index].hit.allowance.standingItem)
+                buffer.append(decimal: standings[index].status?.remaining ?? 0)
+                buffer.append(";t=")
+                buffer.append(decimal: standings[index].resetSeconds(nowUnixMilliseconds: now))
+            }
+        }
+    }
+}
