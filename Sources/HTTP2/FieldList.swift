@@ -13,6 +13,12 @@ public struct FieldList: Sendable {
 
     public init() {}
 
+    /// With room for fields to come.
+    init(roomForFields count: Int) {
+        fields.reserveCapacity(count)
+        bytes.reserveCapacity(count * 32)
+    }
+
     /// - Parameter fields: their names in lower case; pseudo-header fields first.
     public init(_ fields: [(name: StaticString, value: String)]) {
         for field in fields { append(field.name, Array(field.value.utf8).span) }
@@ -25,6 +31,13 @@ public struct FieldList: Sendable {
         let start = bytes.count
         unsafe name.withUnsafeBufferPointer { unsafe bytes.append(contentsOf: $0) }
         appendValue(value, ofNameAt: start)
+    }
+
+    /// - Returns: false, and nothing is appended, where the section would be accounted for with more than `maximumBytes`.
+    mutating func append(_ name: Span<UInt8>, _ value: Span<UInt8>, maximumBytes: Int) -> Bool {
+        guard accountedByteCount + name.count + value.count + 32 <= maximumBytes else { return false }
+        append(name, value)
+        return true
     }
 
     public mutating func append(_ name: StaticString, _ value: Span<UInt8>) {

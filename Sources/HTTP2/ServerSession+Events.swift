@@ -47,13 +47,7 @@ extension ServerSession {
     }
 
     func receive(field name: Span<UInt8>, _ value: Span<UInt8>, isTrailer: Bool) {
-        guard let stream = sectionOf, !stream.hasTooManyHeaders else { return }
-        let held = isTrailer ? stream.trailers.accountedByteCount : stream.headers.accountedByteCount
-        guard held + name.count + value.count + 32 <= limits.headerListBytes else {
-            stream.hasTooManyHeaders = true
-            return
-        }
-        if isTrailer { stream.trailers.append(name, value) } else { stream.headers.append(name, value) }
+        sectionOf?.receive(field: name, value, isTrailer: isTrailer, maximumBytes: limits.headerListBytes)
     }
 
     func sectionEnded(_ id: Int32, isTrailer: Bool, isEnd: Bool) {

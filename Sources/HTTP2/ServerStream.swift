@@ -4,9 +4,9 @@ import Bytes
 public final class ServerStream {
     public let id: Int32
     /// The request's fields, the pseudo-header fields among them.
-    public internal(set) var headers = FieldList()
+    public private(set) var headers = FieldList(roomForFields: 16)
     /// The request's trailer section; empty until it has come, or where there is none.
-    public internal(set) var trailers = FieldList()
+    public private(set) var trailers = FieldList()
     /// What the handler keeps of this request.
     public var context: AnyObject?
 
@@ -29,6 +29,16 @@ public final class ServerStream {
         self.id = id
         self.session = session
         unsent = session.takeBuffer()
+    }
+
+    /// Takes in a field of the request.
+    ///
+    /// - Parameter maximumBytes: what a section may have; where it has more, the rest is not kept.
+    func receive(field name: Span<UInt8>, _ value: Span<UInt8>, isTrailer: Bool, maximumBytes: Int) {
+        guard !hasTooManyHeaders else { return }
+        let isTaken = isTrailer
+            ? trailers.append(name, value, maximumBytes: maximumBytes) : headers.append(name, value, maximumBytes: maximumBytes)
+        if !isTaken { hasTooManyHeaders = true }
     }
 
     /// How much of the answer's content waits for the client's window.
