@@ -131,6 +131,11 @@ private func owner(_ data: UnsafeMutableRawPointer?) -> ServerSession {
     unsafe Unmanaged<ServerSession>.fromOpaque(data!).takeUnretainedValue()
 }
 
+/// Without retaining it: a section has many fields.
+private func withOwner(_ data: UnsafeMutableRawPointer?, _ body: (ServerSession) -> Void) {
+    unsafe Unmanaged<ServerSession>.fromOpaque(data!)._withUnsafeGuaranteedRef { body($0) }
+}
+
 // MARK: What comes in
 
 private func beginFrame(_ head: UnsafePointer<nghttp2_frame_hd>?, _ data: UnsafeMutableRawPointer?) -> Int32 {
@@ -148,9 +153,11 @@ private func header(
     _ data: UnsafeMutableRawPointer?
 ) -> Int32 {
     guard let name = unsafe name, let value = unsafe value else { return 0 }
-    unsafe owner(data).receive(
-        field: Span(_unsafeStart: name, count: nameCount), Span(_unsafeStart: value, count: valueCount),
-        isTrailer: frame!.pointee.headers.cat != NGHTTP2_HCAT_REQUEST)
+    unsafe withOwner(data) { owner in
+        unsafe owner.receive(
+            field: Span(_unsafeStart: name, count: nameCount), Span(_unsafeStart: value, count: valueCount),
+            isTrailer: frame!.pointee.headers.cat != NGHTTP2_HCAT_REQUEST)
+    }
     return 0
 }
 

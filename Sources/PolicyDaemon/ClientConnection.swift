@@ -6,6 +6,8 @@ final class ClientConnection: TurnFlushing {
     private let stream: any ByteStream
     private let waiter: Waiter
     private let session: any DialectSession
+    /// The session's.
+    private let output: ByteBuffer
     private let drain: Drain
     private let limits: DaemonLimits
     private var input: ByteBuffer?
@@ -31,6 +33,7 @@ final class ClientConnection: TurnFlushing {
         self.leavingMilliseconds = leavingMilliseconds
         self.stream = stream
         self.session = session
+        output = session.output
         self.drain = drain
         self.limits = limits
         self.waiter = waiter
@@ -48,7 +51,7 @@ final class ClientConnection: TurnFlushing {
             }
             // Who has only just connected in a drain has something to ask, and has the time of anyone who begins.
             if session.isOutdated || drain.hasBegun && session.isGreeted, !hasSaidGoAway { sayGoAway() }
-            if !session.output.isEmpty || stream.hasUnsent, stream.isWritable, !isFlushDue { flush() }
+            if !output.isEmpty || stream.hasUnsent, stream.isWritable, !isFlushDue { flush() }
             endWhatIsLate()
             if session.isOver, !isFlushDue { close() }
             guard stream.isOpen else { break }
@@ -62,7 +65,7 @@ final class ClientConnection: TurnFlushing {
 
     /// A client that leaves too many verdicts unread isn't listened to until it has read some.
     private var mayReceive: Bool {
-        stream.isReadable && !session.isOver && session.output.count < limits.waitingOutputBytes
+        stream.isReadable && !session.isOver && output.count < limits.waitingOutputBytes
     }
 
     // MARK: Input
@@ -97,7 +100,7 @@ final class ClientConnection: TurnFlushing {
     // MARK: Output
 
     private func flushLater() {
-        guard !isFlushDue, stream.isOpen, !session.output.isEmpty else { return }
+        guard !isFlushDue, stream.isOpen, !output.isEmpty else { return }
         isFlushDue = true
         waiter.loop.flushAtEndOfTurn(self)
     }
@@ -105,11 +108,11 @@ final class ClientConnection: TurnFlushing {
     func flush() {
         isFlushDue = false
         guard stream.isOpen, stream.isWritable else { return }
-        let waiting = session.output.count
-        switch stream.send(session.output) {
+        let waiting = output.count
+        switch stream.send(output) {
         case .sent: outputDue = nil
         case .wouldBlock:
-            if outputDue == nil || session.output.count < waiting {
+            if outputDue == nil || output.count < waiting {
                 outputDue = waiter.loop.nowMilliseconds + limits.outputStallMilliseconds
             }
         case .failed(let code): close(because: stream.text(of: code))

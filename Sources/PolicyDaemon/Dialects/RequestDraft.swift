@@ -13,10 +13,17 @@ final class RequestDraft {
     private(set) var parts = RequestParts()
     private var method = Method.other
     private let wantedHeaders: [[UInt8]]
+    /// A bit for the length of each of these names, the last one for all from 63 on: most headers are told from them by that.
+    private let wantedLengths: UInt64
     private let limits = HeadLimits()
 
     /// - Parameter wantedHeaders: the headers that are taken in, in lower case.
-    init(wantedHeaders: [String]) { self.wantedHeaders = wantedHeaders.map { Array($0.utf8) } }
+    init(wantedHeaders: [String]) {
+        self.wantedHeaders = wantedHeaders.map { Array($0.utf8) }
+        wantedLengths = wantedHeaders.reduce(0) { $0 | Self.bit(ofLength: $1.utf8.count) }
+    }
+
+    private static func bit(ofLength byteCount: Int) -> UInt64 { 1 << UInt64(min(byteCount, 63)) }
 
     func begin() {
         buffer.clear()
@@ -72,6 +79,7 @@ final class RequestDraft {
     ///
     /// - Parameter name: in any case.
     func addHeader(_ name: Span<UInt8>, _ value: Span<UInt8>) throws(MessageRefusal) {
+        guard wantedLengths & Self.bit(ofLength: name.count) != 0 else { return }
         for wanted in wantedHeaders where name.equalsIgnoringCase(wanted.span) {
             guard parts.headers.count < ProtocolLimits.headersPerCheck else {
                 throw MessageRefusal(431, "There are more than \(ProtocolLimits.headersPerCheck) header fields to judge by.")
