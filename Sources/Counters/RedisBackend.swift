@@ -10,7 +10,7 @@ import TLS
 /// what the old one had counted and not yet sent (replication is asynchronous) is admitted again on top. Nodes of a cluster
 /// that were there all the time admit nothing twice.
 public final class RedisBackend: Sendable {
-    /// Every wait and every queue of a store has its limit here.
+    /// The limits of a store's waits and queues, but for those of one exchange with Redis, which stand where it is written.
     struct Limits: Sendable {
         /// How long a hit may wait for its count.
         var deadlineMilliseconds: Int64 = 50

@@ -15,6 +15,27 @@ public enum StatusCode: UInt8, Sendable {
 
 /// Writes an `envoy.service.auth.v3.CheckResponse`: the decision, one of the two answers, and the metadata.
 public struct CheckResponseWriter {
+    /// The fields of the message, by the names that they have in Envoy's `external_auth.proto`.
+    private enum ResponseField {
+        static let status: UInt8 = 1, deniedResponse: UInt8 = 2, okResponse: UInt8 = 3, dynamicMetadata: UInt8 = 4
+    }
+
+    /// Of a `DeniedHttpResponse`. Its headers have the number that those of an `OkHttpResponse` have.
+    private enum DeniedField {
+        static let status: UInt8 = 1, body: UInt8 = 3
+    }
+
+    /// Of an `OkHttpResponse`.
+    private enum OkField {
+        static let headers: UInt8 = 2, headersToRemove: UInt8 = 5, responseHeadersToAdd: UInt8 = 6
+        static let queryParametersToSet: UInt8 = 7, queryParametersToRemove: UInt8 = 8
+    }
+
+    /// Of a `HeaderValueOption` (`base.proto`).
+    private enum OptionField {
+        static let header: UInt8 = 1, appendAction: UInt8 = 3, keepEmptyValue: UInt8 = 4
+    }
+
     /// Whether a value was left out since it is not UTF-8, which the message's strings must be: the response must not be sent.
     public private(set) var hasUnfitValue = false
     private let output: ByteBuffer
@@ -22,7 +43,7 @@ public struct CheckResponseWriter {
     /// - Parameter code: anything but `ok` denies.
     public init(_ code: StatusCode, to output: ByteBuffer) {
         self.output = output
-        output.append(field: 1) { $0.append(field: 1, varint: UInt64(code.rawValue)) }
+        output.append(field: ResponseField.status) { $0.append(field: 1, varint: UInt64(code.rawValue)) }
     }
 
     /// Writes a `DeniedHttpResponse`.
@@ -30,10 +51,10 @@ public struct CheckResponseWriter {
         var fields = Fields(to: output)
         // A body is content alone, of which the readable part is worth having.
         let text = body.isUTF8 ? body.array : Array(body.text.utf8)
-        output.append(field: 2) { output in
-            output.append(field: 1) { $0.append(field: 1, varint: UInt64(status)) }
+        output.append(field: ResponseField.deniedResponse) { output in
+            output.append(field: DeniedField.status) { $0.append(field: 1, varint: UInt64(status)) }
             headers(&fields)
-            output.append(field: 3, text.span)
+            output.append(field: DeniedField.body, text.span)
         }
         hasUnfitValue = fields.hasUnfitValue
     }
@@ -41,7 +62,7 @@ public struct CheckResponseWriter {
     /// Writes an `OkHttpResponse`.
     public mutating func allowed(_ content: (inout Fields) -> Void) {
         var fields = Fields(to: output)
-        output.append(field: 3) { _ in content(&fields) }
+        output.append(field: ResponseField.okResponse) { _ in content(&fields) }
         hasUnfitValue = fields.hasUnfitValue
     }
 
@@ -50,7 +71,7 @@ public struct CheckResponseWriter {
 
     /// Writes the dynamic metadata alone, for a response that is put together of parts.
     public static func write(metadata fields: [(name: StaticString, value: [UInt8])], to output: ByteBuffer) {
-        output.append(field: 4) { output in
+        output.append(field: ResponseField.dynamicMetadata) { output in
             for field in fields {
                 output.append(field: 1) { entry in
                     entry.append(field: 1, field.name)
@@ -72,24 +93,24 @@ public struct CheckResponseWriter {
         public func append(written fields: Span<UInt8>) { output.append(fields) }
 
         /// Replaces a header: of the request in an allow, of the answer in a denial.
-        public mutating func setHeader(_ name: Span<UInt8>, _ value: Span<UInt8>) { option(2, name, value) }
+        public mutating func setHeader(_ name: Span<UInt8>, _ value: Span<UInt8>) { option(OkField.headers, name, value) }
 
         /// Takes a header out of the request.
-        public func removeHeader(_ name: Span<UInt8>) { output.append(field: 5, name) }
+        public func removeHeader(_ name: Span<UInt8>) { output.append(field: OkField.headersToRemove, name) }
 
         /// Replaces a header of the upstream's answer.
-        public mutating func setResponseHeader(_ name: Span<UInt8>, _ value: Span<UInt8>) { option(6, name, value) }
+        public mutating func setResponseHeader(_ name: Span<UInt8>, _ value: Span<UInt8>) { option(OkField.responseHeadersToAdd, name, value) }
 
         /// Replaces a parameter of the request's query.
         public func setQueryParameter(_ name: Span<UInt8>, _ value: Span<UInt8>) {
-            output.append(field: 7) { parameter in
+            output.append(field: OkField.queryParametersToSet) { parameter in
                 parameter.append(field: 1, name)
                 parameter.append(field: 2, value)
             }
         }
 
         /// Takes a parameter out of the request's query, however often it is there.
-        public func removeQueryParameter(_ name: Span<UInt8>) { output.append(field: 8, name) }
+        public func removeQueryParameter(_ name: Span<UInt8>) { output.append(field: OkField.queryParametersToRemove, name) }
 
         private mutating func option(_ number: UInt8, _ name: Span<UInt8>, _ value: Span<UInt8>) {
             guard value.isUTF8 else { return hasUnfitValue = true }
@@ -97,14 +118,14 @@ public struct CheckResponseWriter {
             let isEmpty = value.count == 0
             output.append(number << 3 | 2)
             output.append(varint: UInt64(ByteBuffer.fieldByteCount(headerByteCount) + (isEmpty ? 4 : 2)))
-            output.append(1 << 3 | 2)
+            output.append(OptionField.header << 3 | 2)
             output.append(varint: UInt64(headerByteCount))
             output.append(field: 1, name)
             output.append(field: 2, value)
             // OVERWRITE_IF_EXISTS_OR_ADD: what is appended to would leave the client's own value in.
-            output.append(field: 3, varint: 2)
+            output.append(field: OptionField.appendAction, varint: 2)
             // Else Envoy leaves a header out whose value is empty, and the client's own stays.
-            if isEmpty { output.append(field: 4, varint: 1) }
+            if isEmpty { output.append(field: OptionField.keepEmptyValue, varint: 1) }
         }
     }
 }

@@ -37,13 +37,28 @@ public struct RateLimitResponse {
         self.closest = closest
     }
 
+    /// The fields of the message, by the names that they have in Envoy's `rls.proto`.
+    private enum ResponseField {
+        static let overallCode: UInt8 = 1, statuses: UInt8 = 2, responseHeadersToAdd: UInt8 = 3
+    }
+
+    /// Of a `DescriptorStatus`.
+    private enum StatusField {
+        static let code: UInt8 = 1, currentLimit: UInt8 = 2, limitRemaining: UInt8 = 3, durationUntilReset: UInt8 = 4
+    }
+
+    /// Of a `RateLimit`.
+    private enum LimitField {
+        static let requestsPerUnit: UInt8 = 1, unit: UInt8 = 2, name: UInt8 = 3
+    }
+
     /// Writes the message, with the `x-ratelimit-` headers of the closest limit.
     public func write(to output: ByteBuffer, nowUnixSeconds: Int64) {
         let isOver = findings.contains { $0?.isOver == true }
-        output.append(field: 1, varint: Self.code(isOver: isOver))
+        output.append(field: ResponseField.overallCode, varint: Self.code(isOver: isOver))
         for finding in findings {
-            output.append(field: 2) { status in
-                status.append(field: 1, varint: Self.code(isOver: finding?.isOver == true))
+            output.append(field: ResponseField.statuses) { status in
+                status.append(field: StatusField.code, varint: Self.code(isOver: finding?.isOver == true))
                 if let finding { Self.write(finding, to: status, nowUnixSeconds) }
             }
         }
@@ -58,13 +73,13 @@ public struct RateLimitResponse {
 
     private static func write(_ finding: LimitFinding, to status: ByteBuffer, _ nowUnixSeconds: Int64) {
         let name = Array(finding.name.utf8)
-        status.append(field: 2) { limit in
-            limit.append(field: 1, varint: UInt64(UInt32(clamping: finding.limit)))
-            limit.append(field: 2, varint: unit(ofSeconds: finding.windowSeconds))
-            limit.append(field: 3, name.span)
+        status.append(field: StatusField.currentLimit) { limit in
+            limit.append(field: LimitField.requestsPerUnit, varint: UInt64(UInt32(clamping: finding.limit)))
+            limit.append(field: LimitField.unit, varint: unit(ofSeconds: finding.windowSeconds))
+            limit.append(field: LimitField.name, name.span)
         }
-        status.append(field: 3, varint: UInt64(UInt32(clamping: finding.remaining)))
-        status.append(field: 4) { $0.append(field: 1, varint: UInt64(max(finding.resetUnixSeconds - nowUnixSeconds, 0))) }
+        status.append(field: StatusField.limitRemaining, varint: UInt64(UInt32(clamping: finding.remaining)))
+        status.append(field: StatusField.durationUntilReset) { $0.append(field: 1, varint: UInt64(max(finding.resetUnixSeconds - nowUnixSeconds, 0))) }
     }
 
     /// The unit's number; 0, for an unknown one, where the window is none that the message has a word for.
@@ -82,7 +97,7 @@ public struct RateLimitResponse {
     }
 
     private static func header(_ name: StaticString, _ number: Int64, to output: ByteBuffer) {
-        output.append(field: 3) { header in
+        output.append(field: ResponseField.responseHeadersToAdd) { header in
             header.append(field: 1, name)
             header.append(field: 2, Array("\(number)".utf8).span)
         }

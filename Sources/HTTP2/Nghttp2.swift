@@ -140,7 +140,7 @@ private func withOwner(_ data: UnsafeMutableRawPointer?, _ body: (ServerSession)
 
 private func beginFrame(_ head: UnsafePointer<nghttp2_frame_hd>?, _ data: UnsafeMutableRawPointer?) -> Int32 {
     let head = unsafe head!.pointee
-    return unsafe owner(data).admit(FrameHead(type: head.type, flags: head.flags, payloadByteCount: head.length)) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE.rawValue
+    return unsafe owner(data).admit(FrameHead(type: FrameType(rawValue: head.type), flags: head.flags, payloadByteCount: head.length)) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE.rawValue
 }
 
 private func beginHeaders(_ frame: UnsafePointer<nghttp2_frame>?, _ data: UnsafeMutableRawPointer?) -> Int32 {

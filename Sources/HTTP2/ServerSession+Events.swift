@@ -1,8 +1,14 @@
 import Bytes
 
+/// The frames of RFC 9113 §6, in its order.
+enum FrameType: UInt8 {
+    case data = 0, headers, priority, resetStream, settings, pushPromise, ping, goAway, windowUpdate, continuation
+}
+
 /// What a frame's head says of it.
 struct FrameHead {
-    let type: UInt8
+    /// Nil for an unknown one.
+    let type: FrameType?
     let flags: UInt8
     let payloadByteCount: Int
 
@@ -15,23 +21,25 @@ extension ServerSession {
     /// - Returns: false where the client floods; the session is then over.
     func admit(_ head: FrameHead) -> Bool {
         switch head.type {
-        case 0x0: return head.payloadByteCount > 0 || head.endsStream || spend(.emptyData)
-        case 0x1:
+        case .data: return head.payloadByteCount > 0 || head.endsStream || spend(.emptyData)
+        case .headers:
             continuationCount = 0
             return true
-        case 0x3: return spend(.reset)
-        case 0x4: return head.isAcknowledgement || spend(.settings)
-        case 0x6: return head.isAcknowledgement || spend(.ping)
-        case 0x7: return true
-        case 0x8: return spend(.windowUpdate)
-        case 0x9:
+        case .priority: return spend(.priority)
+        case .resetStream: return spend(.reset)
+        case .settings: return head.isAcknowledgement || spend(.settings)
+        // The library refuses a client's.
+        case .pushPromise: return true
+        case .ping: return head.isAcknowledgement || spend(.ping)
+        case .goAway: return true
+        case .windowUpdate: return spend(.windowUpdate)
+        case .continuation:
             continuationCount += 1
             guard continuationCount > limits.continuationsPerSection else { return true }
             condemn(.enhanceYourCalm, because: "more than \(limits.continuationsPerSection) CONTINUATION frames for one header section")
             return false
-        case 0x2: return spend(.priority)
-        // Frames of unknown types are skipped without a look.
-        default: return true
+        // Skipped without a look.
+        case nil: return true
         }
     }
 

@@ -61,7 +61,7 @@ import CNghttp2
 
     /// Reads all of `input`, tells `handler` what has come, and writes what is to be sent.
     ///
-    /// - Parameter nowMilliseconds: on a clock that moves on.
+    /// - Parameter nowMilliseconds: on a clock that may be set back.
     public func receive(_ input: ByteBuffer, for handler: any StreamHandler, nowMilliseconds: Int64) {
         guard !isOver else { return input.clear() }
         budget.earn(untilMilliseconds: nowMilliseconds)

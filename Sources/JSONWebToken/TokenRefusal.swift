@@ -22,7 +22,7 @@ public enum TokenRefusal: Error, Equatable, Sendable {
     /// A claim that is required is not there, or null.
     case claimMissing
 
-    /// The text is stable: logs and metrics carry it.
+    /// The text is stable: `gatehouse verify` prints it.
     public var text: String {
         switch self {
         case .malformed: "malformed"

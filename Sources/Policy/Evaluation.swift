@@ -44,7 +44,7 @@ public struct Evaluation {
 
     private enum Stage {
         case started
-        /// Counting by address, before anybody is authenticated.
+        /// Counting by the limits before authentication.
         case admitting
         /// Asking whether there were too many failures.
         case screening(Credential)

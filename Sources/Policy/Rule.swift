@@ -14,7 +14,7 @@ public final class Rule: Sendable {
         public var authentication = Authentication.required
         /// Whether a CORS preflight is let through, unauthenticated.
         public var allowsPreflight = false
-        /// The places of the issuers whose tokens are accepted; nil for all of them, and API keys.
+        /// The places of the issuers whose tokens are accepted; nil: any issuer's.
         public var issuers: Set<Int>?
         public var acceptsAPIKeys = true
         public var conditions: [ClaimCondition] = []
@@ -22,7 +22,7 @@ public final class Rule: Sendable {
         public var limits: [Limit] = []
         /// Counted before anybody is authenticated.
         public var limitsBeforeAuthentication: [Limit] = []
-        /// What a request counts for.
+        /// What a request counts for by ``limits``; by ``limitsBeforeAuthentication`` it counts for 1.
         public var cost = 1
         /// What the upstream is told of who asks.
         public var identityHeaders = ClaimHeader.identity

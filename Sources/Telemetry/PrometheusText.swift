@@ -22,7 +22,7 @@ enum PrometheusText {
         }
     }
 
-    /// A series' labels without the braces: `reason="allowed",dialect="native"`.
+    /// A series' labels without the braces: `kind="token",reason="allowed"`.
     static func labels(_ names: [String], _ values: [String]) -> String {
         zip(names, values).map { "\($0)=\"\(escaped($1, quotes: true))\"" }.joined(separator: ",")
     }

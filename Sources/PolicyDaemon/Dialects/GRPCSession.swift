@@ -31,7 +31,7 @@ final class GRPCSession: DialectSession {
     private let maximumInFlight: Int
     private var waiting = OpenQuestions<GRPCCall>()
     private var spareBuffers: [ByteBuffer] = []
-    /// The calls in the order in which they began. Those whose request has come whole are taken off the front.
+    /// The calls whose request hasn't come whole, in the order in which they began.
     private var begun: [GRPCCall] = []
     private var isReceiving = false
     private(set) var isLeaving = false
@@ -56,11 +56,7 @@ final class GRPCSession: DialectSession {
     var ending: String? { session.ending }
     var isGreeted: Bool { session.isGreeted }
     var isOver: Bool { session.isOver }
-    var awaitedSinceUnixMilliseconds: Int64? {
-        let wholeCount = begun.prefix { $0.isRequestOver }.count
-        begun.removeFirst(wholeCount)
-        return begun.first?.beganUnixMilliseconds
-    }
+    var awaitedSinceUnixMilliseconds: Int64? { begun.first?.beganUnixMilliseconds }
 
     func receive(_ input: ByteBuffer, nowUnixMilliseconds: Int64) {
         self.nowUnixMilliseconds = nowUnixMilliseconds
@@ -114,6 +110,12 @@ final class GRPCSession: DialectSession {
         ended(call)
     }
 
+    /// Nothing more of the call's request is to come.
+    private func requestEnded(_ call: GRPCCall) {
+        call.isRequestOver = true
+        if let index = begun.firstIndex(where: { $0 === call }) { begun.remove(at: index) }
+    }
+
     private func ended(_ call: GRPCCall) {
         call.stream?.context = nil
         release(call)
@@ -162,7 +164,7 @@ extension GRPCSession: StreamHandler {
         do throws(GRPCStatus) {
             try call.take(content, maximumBytes: Self.maximumMessageBytes)
         } catch {
-            call.isRequestOver = true
+            requestEnded(call)
             stream.abandonRequest()
             respond(call, error)
         }
@@ -170,7 +172,7 @@ extension GRPCSession: StreamHandler {
 
     func received(endOf stream: ServerStream) {
         guard let call = stream.context as? GRPCCall else { return }
-        call.isRequestOver = true
+        requestEnded(call)
         do {
             let message = try call.message()
             switch call.method {
@@ -190,7 +192,7 @@ extension GRPCSession: StreamHandler {
     func closed(_ stream: ServerStream, _ code: ErrorCode) {
         guard let call = stream.context as? GRPCCall else { return }
         if !call.isRequestOver {
-            call.isRequestOver = true
+            requestEnded(call)
             release(call)
         }
         call.stream = nil
