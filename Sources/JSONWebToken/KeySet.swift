@@ -5,19 +5,19 @@ public struct KeySet: Sendable {
     public let keys: [VerificationKey]
     /// Whether this is a JWK Set: then a `kid` that a token names must be one of a key's. A single key without a `kid` takes
     /// tokens whatever they name.
-    public let isSet: Bool
+    public let isJWKSet: Bool
 
     /// The longest text that is read, in bytes.
     public static let maximumBytes = 1 << 20
     /// How many keys a set may have.
     public static let maximumKeys = 256
 
-    private init(keys: [VerificationKey], isSet: Bool) {
+    private init(keys: [VerificationKey], isJWKSet: Bool) {
         self.keys = keys
-        self.isSet = isSet
+        self.isJWKSet = isJWKSet
     }
 
-    public init(_ key: VerificationKey) { self.init(keys: [key], isSet: false) }
+    public init(_ key: VerificationKey) { self.init(keys: [key], isJWKSet: false) }
 
     /// A JWK, a JWK Set, or PEM: a public key, a certificate, or a private key, of which the public half is used.
     public init(_ bytes: [UInt8]) throws(UnusableKey) {
@@ -45,7 +45,7 @@ public struct KeySet: Sendable {
     /// The same keys, admitting no other algorithms than these. One that then admits none stays: a token that names it is not one of
     /// an unknown key.
     public func narrowed(to algorithms: Set<SignatureAlgorithm>) -> KeySet {
-        KeySet(keys: keys.map { $0.narrowed(to: algorithms) }, isSet: isSet)
+        KeySet(keys: keys.map { $0.narrowed(to: algorithms) }, isJWKSet: isJWKSet)
     }
 
     private static let accepted = "a JWK, a JWK Set, or PEM with a public key, a certificate or a private key"
@@ -58,7 +58,7 @@ public struct KeySet: Sendable {
         }
         switch form {
         case .jwk: self.init(try JSONWebKey(object).verificationKey())
-        case .jwks: try self.init(keys: Self.keys(ofSet: object), isSet: true)
+        case .jwks: try self.init(keys: Self.keys(ofSet: object), isJWKSet: true)
         }
     }
 

@@ -28,13 +28,12 @@ public struct TokenRequirements: Sendable, Equatable {
 
     /// Judges the claims, and the header's `typ`.
     ///
-    /// - Parameter now: Unix seconds.
     /// - Returns: the moment from which the token is no longer good, in Unix seconds, leeway included; perhaps infinite.
-    func check(_ claims: JSONObject, type: String?, now: Double) throws(TokenRefusal) -> Double {
+    func check(_ claims: JSONObject, type: String?, nowUnixSeconds now: Double) throws(TokenRefusal) -> Double {
         if let types {
             guard let type, types.contains(where: { Self.mediaType($0) == Self.mediaType(type) }) else { throw .typeWrong }
         }
-        let end = try checkTimes(claims, now: now)
+        let end = try checkTimes(claims, nowUnixSeconds: now)
         try checkAudience(claims)
         for path in requiredClaims {
             switch path.value(in: claims) {
@@ -45,7 +44,7 @@ public struct TokenRequirements: Sendable, Equatable {
         return end
     }
 
-    private func checkTimes(_ claims: JSONObject, now: Double) throws(TokenRefusal) -> Double {
+    private func checkTimes(_ claims: JSONObject, nowUnixSeconds now: Double) throws(TokenRefusal) -> Double {
         let leeway = Double(leewaySeconds)
         let expiry = try claims.time("exp")
         if requiresExpiry, expiry == nil { throw .claimMissing }

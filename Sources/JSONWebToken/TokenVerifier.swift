@@ -7,7 +7,7 @@ public struct VerifiedToken: Sendable {
     /// The claims' JSON text, as it was signed.
     public let payload: [UInt8]
     /// Unix seconds, leeway included: the token is good before this moment only. Infinite where nothing ends it.
-    public let expiresAt: Double
+    public let expiresAtUnixSeconds: Double
     /// Which of the verifier's issuers it is from.
     public let issuerIndex: Int
 }
@@ -37,8 +37,7 @@ public final class TokenVerifier {
         keyrings = issuers.enumerated().map { index, issuer in issuer.keys?.keys.map { KeyInUse($0, issuerIndex: index) } }
     }
 
-    /// - Parameter now: Unix seconds.
-    public func verify(_ token: Span<UInt8>, now: Double) throws(TokenRefusal) -> VerifiedToken {
+    public func verify(_ token: Span<UInt8>, nowUnixSeconds now: Double) throws(TokenRefusal) -> VerifiedToken {
         guard token.count <= Self.maximumTokenBytes, let dots = Self.dots(in: token) else { throw .malformed }
         let header = try headers.header(token.extracting(0..<dots.first))
         signature.clear()
@@ -52,8 +51,8 @@ public final class TokenVerifier {
         if let expected = issuer.issuer {
             guard let name = payload.claims["iss"]?.string, name.utf8.elementsEqual(expected.utf8) else { throw .issuerUnknown }
         }
-        let end = try issuer.requirements.check(payload.claims, type: header.type, now: now)
-        return VerifiedToken(claims: payload.claims, payload: payload.text, expiresAt: end, issuerIndex: key.issuerIndex)
+        let end = try issuer.requirements.check(payload.claims, type: header.type, nowUnixSeconds: now)
+        return VerifiedToken(claims: payload.claims, payload: payload.text, expiresAtUnixSeconds: end, issuerIndex: key.issuerIndex)
     }
 
     private struct Payload {
@@ -105,7 +104,7 @@ public final class TokenVerifier {
                 unavailable = unavailable ?? index
                 continue
             }
-            let isSet = issuers[index].keys?.isSet == true
+            let isSet = issuers[index].keys?.isJWKSet == true
             var isNamed = false
             for key in keyring where Self.isNamed(key.key, by: header.keyID, inSet: isSet) {
                 isNamed = true

@@ -121,7 +121,7 @@ public final class KeyKeeper: Sendable {
 
     /// A token named a key that the `index`th source doesn't have: have it looked at now, if the last time for such a reason
     /// is long enough ago. ``isFetching(_:)`` tells whether waiting for it makes sense.
-    public func wants(_ index: Int) {
+    public func requestRefresh(of index: Int) {
         if upkeeps[index].kept?.wish(atMilliseconds: clock()) == true { transfers.wake() }
     }
 

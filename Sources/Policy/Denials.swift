@@ -52,7 +52,7 @@ public struct Denials: Sendable {
     func denial(_ reason: Reason, _ exceeded: ExceededLimits?, _ identity: Identity?, _ request: borrowing RequestView) -> Denial {
         guard let exceeded, reason.denialKind == .limited else { return denial(reason, identity, request) }
         let status = exceeded.status
-        if hasUsualLimitBody, reason != .tooManyFailures {
+        if hasUsualLimitBody, reason != .authenticationFailuresExceeded {
             var body = exceeded.allowance.exceededBody
             body.reserveCapacity(body.count + 26)
             appendTimestamp(unixSeconds: status.resetUnixSeconds, to: &body)
@@ -61,7 +61,7 @@ public struct Denials: Sendable {
             return Denial(status: 429, contentType: Self.json, body: body, retryAfterSeconds: status.retryAfterSeconds)
         }
         var facts = Self.facts(reason, reason.bytes)
-        if reason != .tooManyFailures { facts.message = exceeded.allowance.exceededMessage }
+        if reason != .authenticationFailuresExceeded { facts.message = exceeded.allowance.exceededMessage }
         facts.retryAfterSeconds = status.retryAfterSeconds
         facts.resetUnixSeconds = status.resetUnixSeconds
         facts.violatedPolicies = exceeded.names.map { Array($0.utf8) }

@@ -171,7 +171,7 @@ public struct Evaluation {
         case .verified(let known) where rule.accepts(known.identity):
             trace?.note("authenticated as \(String(decoding: known.identity.subject ?? [], as: UTF8.self).debugDescription)")
             return checkConditions(of: known, request)
-        case .verified: return fail(.issuerNotAccepted, request)
+        case .verified: return fail(.tokenIssuerNotAccepted, request)
         case .refused(let reason): return fail(reason, request)
         case .keysUnavailable: return deny(.keysUnavailable, request)
         }
@@ -250,11 +250,11 @@ public struct Evaluation {
             passed = judged.standings
             return authenticate(request)
         case .screening(let credential):
-            guard judged.denying == nil else { return refuse(judged, .tooManyFailures, request) }
+            guard judged.denying == nil else { return refuse(judged, .authenticationFailuresExceeded, request) }
             guard judged.isAdmitted else { return refuse(judged, nil, request) }
             return askFor(credential)
         case .failing(let reason):
-            guard judged.denying == nil else { return refuse(judged, .tooManyFailures, request) }
+            guard judged.denying == nil else { return refuse(judged, .authenticationFailuresExceeded, request) }
             return deny(reason, request)
         case .counting:
             if asksForRevocation { trace?.note("revocation of the token: \(revocation.map { "\($0)" } ?? "not answered")") }

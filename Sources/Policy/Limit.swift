@@ -160,7 +160,7 @@ public final class Hit: Sendable {
 
 extension Limit {
     /// What a single request may cost, unless a plan or an override says otherwise.
-    public var most: Int? {
+    public var maximumCost: Int? {
         guard case .quota(let quota) = standard.kind else { return nil }
         return quota.burst
     }

@@ -77,9 +77,9 @@ public final class PolicyRules: Sendable {
 /// Which headers tell a client of its limits.
 public struct LimitFields: Sendable {
     /// `X-RateLimit-Limit`, `-Remaining` and `-Reset`, of the limit that is closest to exhaustion.
-    public var areUsual = true
+    public var sendsXRateLimit = true
     /// `RateLimit-Policy` and `RateLimit`, of all limits (draft-ietf-httpapi-ratelimit-headers-10).
-    public var areStandard = true
+    public var sendsRateLimit = true
 
     public init() {}
 }
@@ -105,7 +105,7 @@ extension PolicyRules {
     /// How many headers the verdict on a request of this rule changes at the most, on the request and the answer together.
     public func mostHeaderChanges(of rule: Rule) -> Int {
         let options = rule.options
-        let always = options.responseHeaders.count + (limitFields.areUsual ? 3 : 0) + (limitFields.areStandard ? 2 : 0)
+        let always = options.responseHeaders.count + (limitFields.sendsXRateLimit ? 3 : 0) + (limitFields.sendsRateLimit ? 2 : 0)
         let ofRequest = options.identityHeaders.count + options.requestHeaders.count + rule.credentialHeaders.count + 1
         // A denial has Content-Type, WWW-Authenticate and Retry-After.
         return always + max(ofRequest, options.denials.mostHeaders + 3)

@@ -18,7 +18,7 @@ public enum Reason: UInt8, Sendable, CaseIterable {
     case tokenKeyUnknown
     case tokenIssuerUnknown
     /// A good token, of an issuer whose tokens the rule doesn't take.
-    case issuerNotAccepted
+    case tokenIssuerNotAccepted
     case tokenTypeWrong
     case tokenAudienceWrong
     case tokenNotYetValid
@@ -30,7 +30,7 @@ public enum Reason: UInt8, Sendable, CaseIterable {
     case tokenRevoked
     case apiKeyUnknown
     /// Too many credentials from this address were refused.
-    case tooManyFailures
+    case authenticationFailuresExceeded
     /// The keys that the token would be verified with are not there.
     case keysUnavailable
     /// Whether the token is revoked can't be asked.
@@ -74,7 +74,7 @@ public enum Reason: UInt8, Sendable, CaseIterable {
         case .tokenSignatureInvalid: "token-signature-invalid"
         case .tokenKeyUnknown: "token-key-unknown"
         case .tokenIssuerUnknown: "token-issuer-unknown"
-        case .issuerNotAccepted: "token-issuer-not-accepted"
+        case .tokenIssuerNotAccepted: "token-issuer-not-accepted"
         case .tokenTypeWrong: "token-type-wrong"
         case .tokenAudienceWrong: "token-audience-wrong"
         case .tokenNotYetValid: "token-not-yet-valid"
@@ -84,7 +84,7 @@ public enum Reason: UInt8, Sendable, CaseIterable {
         case .tokenClaimsUnfit: "token-claims-unfit"
         case .tokenRevoked: "token-revoked"
         case .apiKeyUnknown: "api-key-unknown"
-        case .tooManyFailures: "authentication-failures-exceeded"
+        case .authenticationFailuresExceeded: "authentication-failures-exceeded"
         case .keysUnavailable: "keys-unavailable"
         case .revocationUnavailable: "revocation-unavailable"
         case .conditionFailed: "condition-failed"
@@ -114,11 +114,11 @@ extension Reason {
         switch self {
         case .authorizationRepeated, .limitKeyUnfit, .headerUnfit, .checkMalformed: .malformed
         case .tokenMissing, .tokenMalformed, .tokenAlgorithmNotAllowed, .tokenExtensionUnknown, .tokenSignatureInvalid,
-            .tokenKeyUnknown, .tokenIssuerUnknown, .issuerNotAccepted, .tokenTypeWrong, .tokenAudienceWrong, .tokenNotYetValid,
+            .tokenKeyUnknown, .tokenIssuerUnknown, .tokenIssuerNotAccepted, .tokenTypeWrong, .tokenAudienceWrong, .tokenNotYetValid,
             .tokenExpired, .tokenTooOld, .tokenClaimMissing, .tokenClaimsUnfit, .tokenRevoked, .apiKeyUnknown:
             .unauthorized
         case .ruleMissing, .conditionFailed, .certificateMissing, .certificateUnfit, .subjectDenied: .forbidden
-        case .tooManyFailures, .limitExceeded, .limitExceededCountedLocally: .limited
+        case .authenticationFailuresExceeded, .limitExceeded, .limitExceededCountedLocally: .limited
         case .keysUnavailable, .revocationUnavailable, .storeUnavailable: .unavailable
         case .verdictTooLarge, .internalFailure, .allowed, .allowedCountedLocally, .allowedUncounted, .allowedPreflight: .failed
         }
@@ -137,7 +137,7 @@ extension Reason {
         case .certificateMissing: "A client certificate is needed for this."
         case .conditionFailed, .certificateUnfit: "You are not allowed to do this."
         case .subjectDenied: "You are not allowed to use this service."
-        case .tooManyFailures: "Too many failed attempts to authenticate. Please try again later."
+        case .authenticationFailuresExceeded: "Too many failed attempts to authenticate. Please try again later."
         case .limitExceeded, .limitExceededCountedLocally: "Rate limit exceeded."
         case .storeUnavailable: "The rate limit cannot be checked at the moment."
         case .keysUnavailable: "Tokens cannot be verified at the moment."

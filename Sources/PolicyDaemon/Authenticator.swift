@@ -51,7 +51,7 @@ final class Authenticator {
     /// Who a credential stands for that was found good before, and is good still.
     func recall(_ credential: Span<UInt8>, _ kind: CredentialKind, nowUnixMilliseconds: Int64) -> KnownIdentity? {
         _ = refresh()
-        return cache.identity(of: credential, kind, now: Double(nowUnixMilliseconds) / 1000)
+        return cache.identity(of: credential, kind, nowUnixSeconds: Double(nowUnixMilliseconds) / 1000)
     }
 
     func authenticate(_ credential: Span<UInt8>, _ kind: CredentialKind, nowUnixMilliseconds: Int64) -> AuthenticationOutcome {
@@ -81,28 +81,28 @@ final class Authenticator {
         apiKeys = keeper.apiKeys
     }
 
-    private func verify(_ token: Span<UInt8>, _ now: Double) -> AuthenticationOutcome {
+    private func verify(_ token: Span<UInt8>, _ nowUnixSeconds: Double) -> AuthenticationOutcome {
         do throws(TokenRefusal) {
-            let verified = try verifier.verify(token, now: now)
+            let verified = try verifier.verify(token, nowUnixSeconds: nowUnixSeconds)
             guard let identity = Identity(
                 claims: verified.claims, issuer: verified.issuerIndex, subjectClaims: authentication.subjectClaims)
             else { return .refused(.tokenClaimsUnfit) }
             let known = KnownIdentity(identity)
-            cache.store(token, .token, known, expiresAt: verified.expiresAt)
+            cache.store(token, .token, known, expiresAtUnixSeconds: verified.expiresAtUnixSeconds)
             return .verified(known)
         } catch {
             guard case .keyUnknown(let issuers) = error else { return outcome(of: error) }
-            return lookForKey(of: token, issuers, now)
+            return lookForKey(of: token, issuers, nowUnixSeconds)
         }
     }
 
     /// The issuer may have a new key: it is looked for, and until that has been done nobody can say.
-    private func lookForKey(of token: Span<UInt8>, _ issuers: [Int], _ now: Double) -> AuthenticationOutcome {
+    private func lookForKey(of token: Span<UInt8>, _ issuers: [Int], _ nowUnixSeconds: Double) -> AuthenticationOutcome {
         let keeper = authentication.keeper
-        for index in issuers { keeper.wants(index) }
+        for index in issuers { keeper.requestRefresh(of: index) }
         if issuers.contains(where: keeper.isFetching) { return .keysUnavailable }
         // What was looked for a moment ago, by another worker's wish, may be there now.
-        return refresh() ? verify(token, now) : .refused(.tokenKeyUnknown)
+        return refresh() ? verify(token, nowUnixSeconds) : .refused(.tokenKeyUnknown)
     }
 
     private func find(_ key: Span<UInt8>) -> AuthenticationOutcome {
@@ -110,7 +110,7 @@ final class Authenticator {
         guard let found = apiKeys.find(key), let identity = Identity(apiKey: found.id, subject: found.subject, attributes: found.attributes)
         else { return .refused(.apiKeyUnknown) }
         let known = KnownIdentity(identity)
-        cache.store(key, .apiKey, known, expiresAt: .infinity)
+        cache.store(key, .apiKey, known, expiresAtUnixSeconds: .infinity)
         return .verified(known)
     }
 

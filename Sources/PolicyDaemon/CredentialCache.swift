@@ -17,7 +17,7 @@ final class CredentialCache {
         let kind: CredentialKind
         let known: KnownIdentity
         /// Unix seconds; it is good before this moment only.
-        let expiresAt: Double
+        let expiresAtUnixSeconds: Double
 
         func isOf(_ credential: Span<UInt8>, _ kind: CredentialKind) -> Bool {
             self.kind == kind && self.credential.span.equals(credential)
@@ -45,19 +45,19 @@ final class CredentialCache {
 
     var capacity: Int { hashes.count }
 
-    /// Who exactly these bytes stand for; nil at or after their expiry. `now` in Unix seconds.
-    func identity(of credential: Span<UInt8>, _ kind: CredentialKind, now: Double) -> KnownIdentity? {
+    /// Who exactly these bytes stand for; nil at or after their expiry.
+    func identity(of credential: Span<UInt8>, _ kind: CredentialKind, nowUnixSeconds now: Double) -> KnownIdentity? {
         guard let hash = hash(credential) else { return nil }
         let first = Int(hash & setMask) * Self.setSize
         for place in first..<first + Self.setSize where hashes[place] == hash {
-            if let entry = entries[place], entry.isOf(credential, kind) { return now < entry.expiresAt ? entry.known : nil }
+            if let entry = entries[place], entry.isOf(credential, kind) { return now < entry.expiresAtUnixSeconds ? entry.known : nil }
         }
         return nil
     }
 
-    func store(_ credential: Span<UInt8>, _ kind: CredentialKind, _ known: KnownIdentity, expiresAt: Double) {
+    func store(_ credential: Span<UInt8>, _ kind: CredentialKind, _ known: KnownIdentity, expiresAtUnixSeconds: Double) {
         guard credential.count <= Self.maximumCredentialBytes, let hash = hash(credential) else { return }
-        let entry = Entry(credential: credential.array, kind: kind, known: known, expiresAt: expiresAt)
+        let entry = Entry(credential: credential.array, kind: kind, known: known, expiresAtUnixSeconds: expiresAtUnixSeconds)
         if let place = place(of: credential, kind, hash) {
             entries[place] = entry
             return

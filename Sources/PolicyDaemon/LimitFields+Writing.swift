@@ -32,10 +32,10 @@ extension PreparedRule {
     /// Tells of the limits what is the same for every request: all of it but what is left.
     func writeLimitPolicies(to writer: inout some LimitFieldWriter & ~Copyable, _ fields: LimitFields) {
         let limits = toldLimits
-        if fields.areUsual, limits.count == 1, case .quota(let quota) = limits[0].kind {
+        if fields.sendsXRateLimit, limits.count == 1, case .quota(let quota) = limits[0].kind {
             writer.setResponseHeader(limit.span, decimal: quota.burst)
         }
-        if fields.areStandard, !limits.isEmpty { writer.setList(limitPolicy, limits.map(\.policyItem)) }
+        if fields.sendsRateLimit, !limits.isEmpty { writer.setList(limitPolicy, limits.map(\.policyItem)) }
     }
 }
 
@@ -45,12 +45,12 @@ extension Policy.Decision {
     /// - Parameter toldCount: how many limits have been told of already by ``PreparedRule/writeLimitPolicies(to:_:)``.
     func writeStandings(to writer: inout some LimitFieldWriter & ~Copyable, _ now: Int64, besides toldCount: Int = 0) {
         guard let status = closestStatus else { return }
-        if limitFields.areUsual {
+        if limitFields.sendsXRateLimit {
             if toldCount != 1 { writer.setResponseHeader(limit.span, decimal: status.limit) }
             writer.setResponseHeader(limitRemaining.span, decimal: status.remaining)
             writer.setResponseHeader(limitReset.span, decimal: Int(status.resetUnixSeconds))
         }
-        guard limitFields.areStandard else { return }
+        guard limitFields.sendsRateLimit else { return }
         if toldCount == 0 { writer.setList(limitPolicy, standings.filter(\.isTold).map(\.hit.allowance.policyItem)) }
         writer.setStandings(standings, now)
     }

@@ -18,7 +18,7 @@ struct TokenJudge {
     /// A line a token: `ok` and the payload, or `refused` and the reason.
     func line(_ token: [UInt8]) -> (text: [UInt8], isOK: Bool) {
         do throws(TokenRefusal) {
-            let verified = try verifier.verify(token.span, now: now ?? Double(Clock.unixMilliseconds()) / 1000)
+            let verified = try verifier.verify(token.span, nowUnixSeconds: now ?? Double(Clock.unixMilliseconds()) / 1000)
             return (Array("ok ".utf8) + oneLine(json: verified.payload), true)
         } catch {
             return (Array("refused \(error.text)".utf8), false)

@@ -33,7 +33,7 @@ import Testing
         let verifier = try one.verifier()
         for number in 0..<4 {
             let bytes = Array(try one.good("{\"n\":\(number)}").utf8)
-            let verified = try verifier.verify(bytes.span, now: now)
+            let verified = try verifier.verify(bytes.span, nowUnixSeconds: now)
             #expect(verified.claims["n"]?.number?.integer == Int64(number))
             #expect(verifier.refusal(try one.good() + "AAAA") == .signatureInvalid)
         }

@@ -29,7 +29,7 @@ extension TokenVerifier {
 
     func refusal(_ token: String, now: Double = now) -> TokenRefusal? {
         do throws(TokenRefusal) {
-            _ = try verify(Array(token.utf8).span, now: now)
+            _ = try verify(Array(token.utf8).span, nowUnixSeconds: now)
             return nil
         } catch {
             return error

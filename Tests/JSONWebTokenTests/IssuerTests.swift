@@ -25,7 +25,7 @@ private func signed(_ payload: String, _ secret: String, header: String = #"{"al
         ])
     }
 
-    private func index(_ text: String) throws -> Int { try verifier().verify(Array(text.utf8).span, now: now).issuerIndex }
+    private func index(_ text: String) throws -> Int { try verifier().verify(Array(text.utf8).span, nowUnixSeconds: now).issuerIndex }
 
     @Test func `are told apart by iss and kid`() throws {
         #expect(try index(signed(#"{"iss":"https://a"}"#, "sa")) == 0)
@@ -67,7 +67,7 @@ private func signed(_ payload: String, _ secret: String, header: String = #"{"al
     @Test func `of the same name are told apart by kid, and keys that are missing might be the right ones`() throws {
         let both = [TrustedIssuer(name: "a", issuer: "i", keys: try set(("k1", "s1"))), TrustedIssuer(name: "b", issuer: "i", keys: try set(("k2", "s2")))]
         let text = try signed(#"{"iss":"i"}"#, "s2", header: #"{"alg":"HS256","kid":"k2"}"#)
-        let verified = try TokenVerifier(both).verify(Array(text.utf8).span, now: now)
+        let verified = try TokenVerifier(both).verify(Array(text.utf8).span, nowUnixSeconds: now)
         #expect(verified.issuerIndex == 1)
         let verifier = TokenVerifier([both[0], TrustedIssuer(name: "b", issuer: "i", keys: nil)])
         #expect(verifier.refusal(text) == .keysUnavailable(issuerIndex: 1))
@@ -124,8 +124,8 @@ private func signed(_ payload: String, _ secret: String, header: String = #"{"al
         #expect(try refusal(#"{"iat":1732017506}"#, requirements) == nil)
         let verifier = TokenVerifier(try secret("s"), requirements)
         let text = Array(try signed(#"{"iat":1732017560,"exp":1732099999}"#, "s").utf8)
-        let verified = try verifier.verify(text.span, now: now)
-        #expect(verified.expiresAt == 1_732_017_625)
+        let verified = try verifier.verify(text.span, nowUnixSeconds: now)
+        #expect(verified.expiresAtUnixSeconds == 1_732_017_625)
     }
 
     @Test func `of exp`() throws {

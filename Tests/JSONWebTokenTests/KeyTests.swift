@@ -33,7 +33,7 @@ private func jwk(_ name: String, _ changes: [String: String?] = [:]) throws -> S
     func `from PEM, with the algorithms of its type`(_ name: String, _ algorithms: Set<SignatureAlgorithm>) throws {
         let set = try KeySet(try fixture(name))
         #expect(set.keys.map(\.algorithms) == [algorithms])
-        #expect(!set.isSet)
+        #expect(!set.isJWKSet)
     }
 
     @Test(arguments: ["rsa.pem", "rsa-pkcs1.pem", "rsa-pkcs8.pem", "rsa-pkcs1-private.pem", "rsa-certificate.pem"])
@@ -149,7 +149,7 @@ private func jwk(_ name: String, _ changes: [String: String?] = [:]) throws -> S
     @Test func `passes over what is not understood or for something else`() throws {
         let keys = try set(
             #"{"kty":"new"}"#, "5", try jwk("rsa.jwk", ["use": #""enc""#]), try jwk("p384.jwk", ["alg": #""ECDH-ES""#]), try jwk("p256.jwk"))
-        #expect(keys.isSet)
+        #expect(keys.isJWKSet)
         #expect(keys.keys.map(\.algorithms) == [[.es256]])
     }
 

@@ -26,9 +26,9 @@ private func refusal(_ token: String, now: Double = now, leewaySeconds: Int = 0)
 @Suite struct `A token is accepted` {
     @Test func `with the signature of the right key, and its claims are read`() throws {
         let token = token(payload: #"{"userId":"usr_9f3k2m","exp":1732017600}"#)
-        let verified = try verifier().verify(Array(token.utf8).span, now: now)
+        let verified = try verifier().verify(Array(token.utf8).span, nowUnixSeconds: now)
         #expect(verified.claims["userId"]?.string == "usr_9f3k2m")
-        #expect(verified.expiresAt == 1_732_017_600)
+        #expect(verified.expiresAtUnixSeconds == 1_732_017_600)
     }
 
     @Test func `as often as it is shown`() throws {
@@ -36,7 +36,7 @@ private func refusal(_ token: String, now: Double = now, leewaySeconds: Int = 0)
         for number in 0..<3 {
             let bytes = Array(token(payload: #"{"sub":"\#(number)"}"#).utf8)
             for _ in 0..<3 {
-                let verified = try verifier.verify(bytes.span, now: now)
+                let verified = try verifier.verify(bytes.span, nowUnixSeconds: now)
                 #expect(verified.claims["sub"]?.string == "\(number)")
             }
         }
@@ -45,7 +45,7 @@ private func refusal(_ token: String, now: Double = now, leewaySeconds: Int = 0)
     @Test func `made by the signer`() throws {
         let claims = JSONObject([("userId", .string("é\"")), ("exp", .number(JSONNumber(1_732_017_600)))])
         let token = try TokenSigner.sign(claims, with: try PrivateKey(secret: secret))
-        let verified = try verifier().verify(Array(token.utf8).span, now: now)
+        let verified = try verifier().verify(Array(token.utf8).span, nowUnixSeconds: now)
         #expect(verified.claims["userId"]?.string == "é\"")
     }
 
@@ -149,15 +149,15 @@ private func refusal(_ token: String, now: Double = now, leewaySeconds: Int = 0)
         #expect(try refusal(text, now: 1_732_017_569, leewaySeconds: 10) == .notYetValid)
         #expect(try refusal(text, now: 1_732_017_609.9, leewaySeconds: 10) == nil)
         #expect(try refusal(text, now: 1_732_017_610, leewaySeconds: 10) == .expired)
-        let verified = try verifier(leewaySeconds: 10).verify(Array(text.utf8).span, now: now)
-        #expect(verified.expiresAt == 1_732_017_610)
+        let verified = try verifier(leewaySeconds: 10).verify(Array(text.utf8).span, nowUnixSeconds: now)
+        #expect(verified.expiresAtUnixSeconds == 1_732_017_610)
     }
 
     @Test func `are judged anew each time: a known header and key change nothing`() throws {
         let verifier = try verifier()
         let bytes = Array(token(payload: #"{"exp":1732017600}"#).utf8)
-        _ = try verifier.verify(bytes.span, now: 1_732_017_599)
-        #expect(throws: TokenRefusal.expired) { _ = try verifier.verify(bytes.span, now: 1_732_017_600) }
+        _ = try verifier.verify(bytes.span, nowUnixSeconds: 1_732_017_599)
+        #expect(throws: TokenRefusal.expired) { _ = try verifier.verify(bytes.span, nowUnixSeconds: 1_732_017_600) }
     }
 }
 
@@ -185,10 +185,10 @@ private func refusal(_ token: String, now: Double = now, leewaySeconds: Int = 0)
 @Test func `a flood of different headers pushes the good one out, and it is read again`() throws {
     let verifier = try verifier()
     let good = Array(token(payload: "{}").utf8)
-    _ = try verifier.verify(good.span, now: now)
+    _ = try verifier.verify(good.span, nowUnixSeconds: now)
     for number in 0..<500 {
         let forged = Array("\(Base64URL.encode(Array("{\"alg\":\"HS256\",\"n\":\(number)}".utf8))).e30.AA".utf8)
-        #expect(throws: TokenRefusal.signatureInvalid) { _ = try verifier.verify(forged.span, now: now) }
+        #expect(throws: TokenRefusal.signatureInvalid) { _ = try verifier.verify(forged.span, nowUnixSeconds: now) }
     }
-    _ = try verifier.verify(good.span, now: now)
+    _ = try verifier.verify(good.span, nowUnixSeconds: now)
 }

@@ -69,9 +69,9 @@ import Testing
         let kept = try keep()
         try await kept.waitForFetches(1)
         await server.set("/jwks", .silence)
-        kept.keeper.wants(0)
+        kept.keeper.requestRefresh(of: 0)
         #expect(kept.keeper.isFetching(0))
-        for _ in 0..<100 { kept.keeper.wants(0) }
+        for _ in 0..<100 { kept.keeper.requestRefresh(of: 0) }
         try await wait("request") { server.requests("/jwks") == 2 }
         #expect(kept.keeper.isFetching(0))
         #expect(kept.ids() == ["a"])
@@ -80,10 +80,10 @@ import Testing
         #expect(kept.keeper.version == 2)
         #expect(kept.ids() == ["a", "b"])
         kept.advance(seconds: 29)
-        kept.keeper.wants(0)
+        kept.keeper.requestRefresh(of: 0)
         #expect(!kept.keeper.isFetching(0))
         kept.advance(seconds: 1)
-        kept.keeper.wants(0)
+        kept.keeper.requestRefresh(of: 0)
         try await kept.waitForFetches(3)
         #expect(server.requests("/jwks") == 3)
     }
@@ -154,7 +154,7 @@ import Testing
         try await kept.waitForFetches(1)
         #expect(kept.ids() == ["a"])
         await server.set("/jwks", KeyTexts.onlySecret)
-        kept.keeper.wants(0)
+        kept.keeper.requestRefresh(of: 0)
         try await kept.waitForFetches(2)
         #expect(kept.ids() == ["a"])
         #expect(kept.keeper.status(0).isFailing)

@@ -100,7 +100,7 @@ import Testing
         try await kept.waitForFetches(1)
         try directory.replace("keys", with: KeyTexts.set("b"))
         let before = kept.keeper.version
-        kept.keeper.wants(0)
+        kept.keeper.requestRefresh(of: 0)
         try await wait("new keys") { kept.keeper.version > before }
         #expect(kept.ids() == ["b"])
     }
@@ -117,7 +117,7 @@ import Testing
     @Test func `are there and never fetched`() throws {
         let kept = try Keeping([.fixed("own", KeySet(VerificationKey(secret: [1, 2, 3], id: "s")))])
         #expect(kept.ids() == ["s"])
-        kept.keeper.wants(0)
+        kept.keeper.requestRefresh(of: 0)
         #expect(!kept.keeper.isFetching(0))
         #expect(kept.keeper.status(0) == SourceStatus(name: "own", isAvailable: true, isFailing: false, ageSeconds: nil, fetches: 0, failures: 0))
         #expect(kept.keeper.apiKeys == nil && kept.keeper.apiKeyStatus == nil)

@@ -11,13 +11,13 @@ private func known(_ subject: String = "a") throws -> KnownIdentity {
 extension CredentialCache {
     fileprivate func find(_ credential: String, _ kind: CredentialKind = .token, now: Double = 0) -> KnownIdentity? {
         let bytes = Array(credential.utf8)
-        return identity(of: bytes.span, kind, now: now)
+        return identity(of: bytes.span, kind, nowUnixSeconds: now)
     }
 
     @discardableResult
-    fileprivate func store(_ credential: String, _ kind: CredentialKind = .token, expiresAt: Double = .infinity) throws -> KnownIdentity {
+    fileprivate func store(_ credential: String, _ kind: CredentialKind = .token, expiresAtUnixSeconds: Double = .infinity) throws -> KnownIdentity {
         let (bytes, known) = (Array(credential.utf8), try known())
-        store(bytes.span, kind, known, expiresAt: expiresAt)
+        store(bytes.span, kind, known, expiresAtUnixSeconds: expiresAtUnixSeconds)
         return known
     }
 }
@@ -45,7 +45,7 @@ extension CredentialCache {
 
     @Test func `forgets at the moment of expiry`() throws {
         let cache = CredentialCache(capacity: 64)
-        try cache.store("header.payload.signature-of-some-length", expiresAt: 100)
+        try cache.store("header.payload.signature-of-some-length", expiresAtUnixSeconds: 100)
         #expect(cache.find("header.payload.signature-of-some-length", now: 99.999) != nil)
         #expect(cache.find("header.payload.signature-of-some-length", now: 100) == nil)
     }

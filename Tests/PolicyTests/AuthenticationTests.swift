@@ -37,7 +37,7 @@ import Testing
         let other = rules.decide(as: .token(["sub": "ada"], issuer: 0))
         #expect(other.reasonString == "token-issuer-not-accepted")
         #expect(other.denial?.status == 401)
-        #expect(try policy { $0.issuers = [] }.decide().reason == .issuerNotAccepted)
+        #expect(try policy { $0.issuers = [] }.decide().reason == .tokenIssuerNotAccepted)
     }
 
     @Test func `takes API keys where it accepts them`() throws {
@@ -47,11 +47,11 @@ import Testing
         let decision = try policy(credentials: credentials).decide(request, as: robot)
         #expect(decision.requestHeader("x-user-id")?.text == "robot")
         #expect(decision.requestHeader("x-user-role")?.text == "job")
-        #expect(try policy(credentials: credentials) { $0.acceptsAPIKeys = false }.decide(request, as: robot).reason == .issuerNotAccepted)
+        #expect(try policy(credentials: credentials) { $0.acceptsAPIKeys = false }.decide(request, as: robot).reason == .tokenIssuerNotAccepted)
     }
 
     @Test func `takes nobody for a credential that holds`() throws {
-        #expect(try policy().decide(as: .verified(KnownIdentity(.anonymous))).reason == .issuerNotAccepted)
+        #expect(try policy().decide(as: .verified(KnownIdentity(.anonymous))).reason == .tokenIssuerNotAccepted)
     }
 }
 

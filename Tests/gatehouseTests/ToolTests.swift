@@ -52,7 +52,7 @@ import Testing
         let token = try TokenSigner.sign(try TokenCommand.parse(["--user", "u"]).claims(nowUnixSeconds: 0), with: key)
         let keys = KeySet(try VerificationKey(secret: Array("secret".utf8)))
         let verifier = TokenVerifier([TrustedIssuer(name: "test", keys: keys)])
-        let claims = try verifier.verify(Array(token.utf8).span, now: 1).claims
+        let claims = try verifier.verify(Array(token.utf8).span, nowUnixSeconds: 1).claims
         #expect(claims["userId"]?.string == "u")
     }
 }

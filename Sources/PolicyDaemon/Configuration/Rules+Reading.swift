@@ -16,8 +16,8 @@ extension PolicyRules {
 
         var fields = LimitFields()
         let shown = root.section("limit_headers")
-        shown.read("x_ratelimit", .boolean, into: &fields.areUsual)
-        shown.read("ratelimit", .boolean, into: &fields.areStandard)
+        shown.read("x_ratelimit", .boolean, into: &fields.sendsXRateLimit)
+        shown.read("ratelimit", .boolean, into: &fields.sendsRateLimit)
 
         let credentials = CredentialRules.read(root, hasAPIKeys: hasAPIKeys)
         let failures = failureLimit(root)
@@ -186,7 +186,7 @@ private struct RuleReader {
                     key, "has \(name.debugDescription), which depends on who asks, where nobody knows that",
                     accepted: "limits by client.ip, header.NAME, certificate.NAME and rule, without plans and overrides")
             }
-            if let most = limit.most, cost > most {
+            if let most = limit.maximumCost, cost > most {
                 section.report(
                     "cost", "is \(cost), and \(name.debugDescription) never lets more than \(most) through at once", accepted: "at most that")
             }

@@ -27,7 +27,7 @@ struct ReferenceCommand: ParsableCommand {
         let keys = try KeySet(Array(Data(contentsOf: URL(fileURLWithPath: key)))).narrowed(to: [.hs256])
         let verifier = TokenVerifier([TrustedIssuer(name: "measured", keys: keys)])
         let now = Date().timeIntervalSince1970
-        let verification = try measure(TokenFile(tokens).texts(areForged: false)) { _ = try verifier.verify($0.span, now: now) }
+        let verification = try measure(TokenFile(tokens).texts(areForged: false)) { _ = try verifier.verify($0.span, nowUnixSeconds: now) }
         print("HMAC-SHA256 ns: \(hmac)")
         print("JSON ns: \(json)")
         print("verification ns: \(verification)")

@@ -94,7 +94,7 @@ struct TokenDecoder: Decoding {
         verifier = TokenVerifier([TrustedIssuer(name: "one", keys: KeySet(key)), TrustedIssuer(name: "two", issuer: "two", keys: KeySet(key))])
     }
 
-    func decode(_ bytes: Span<UInt8>) { _ = try? verifier.verify(bytes, now: 1_767_225_600) }
+    func decode(_ bytes: Span<UInt8>) { _ = try? verifier.verify(bytes, nowUnixSeconds: 1_767_225_600) }
 }
 
 /// Keys as a file or an issuer's address gives them: PEM, a JWK, a JWK Set.
