@@ -51,7 +51,15 @@ struct WireReader {
         return .fixed
     }
 
+    @inline(__always)
     private mutating func varint(in bytes: Span<UInt8>) throws(MalformedMessage) -> UInt64 {
+        // Nearly every one is a byte.
+        guard position < end, bytes[position] < 0x80 else { return try longVarint(in: bytes) }
+        position &+= 1
+        return UInt64(bytes[position &- 1])
+    }
+
+    private mutating func longVarint(in bytes: Span<UInt8>) throws(MalformedMessage) -> UInt64 {
         var value: UInt64 = 0
         var shift: UInt64 = 0
         while position < end {

@@ -85,7 +85,7 @@ func withFields(_ list: FieldList, _ body: (UnsafeBufferPointer<nghttp2_nv>) -> 
 func makeProvider() -> nghttp2_data_provider {
     unsafe nghttp2_data_provider(source: nghttp2_data_source(ptr: nil)) { _, id, room, count, flags, _, data in
         let session = unsafe owner(data)
-        guard let stream = session.streams[id] else { return Int(NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue) }
+        guard let stream = session.stream(id) else { return Int(NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue) }
         return unsafe provide(stream, into: UnsafeMutableRawBufferPointer(start: room, count: count), flags!, session)
     }
 }

@@ -44,12 +44,12 @@ extension ServerSession {
     }
 
     func sectionBegan(_ id: Int32) {
-        sectionOf = streams[id] ?? open(id)
+        sectionOf = stream(id) ?? open(id)
     }
 
     private func open(_ id: Int32) -> ServerStream {
         let stream = ServerStream(id: id, session: self)
-        streams[id] = stream
+        add(stream)
         budget.earnForStream()
         return stream
     }
@@ -60,7 +60,7 @@ extension ServerSession {
 
     func sectionEnded(_ id: Int32, isTrailer: Bool, isEnd: Bool) {
         sectionOf = nil
-        guard let stream = streams[id] else { return }
+        guard let stream = stream(id) else { return }
         if stream.hasTooManyHeaders {
             stream.isRequestOver = isEnd
             stream.abandonRequest()
@@ -73,12 +73,12 @@ extension ServerSession {
     private static let headersTooLarge = FieldList([(":status", "431")])
 
     func receive(content: Span<UInt8>, onStream id: Int32) {
-        guard let stream = streams[id], !stream.hasTooManyHeaders else { return consume(content.count) }
+        guard let stream = stream(id), !stream.hasTooManyHeaders else { return consume(content.count) }
         handler?.received(content, on: stream)
     }
 
     func contentEnded(_ id: Int32) {
-        if let stream = streams[id] { requestEnded(stream) }
+        if let stream = stream(id) { requestEnded(stream) }
     }
 
     private func requestEnded(_ stream: ServerStream) {
@@ -88,7 +88,7 @@ extension ServerSession {
     }
 
     func streamClosed(_ id: Int32, _ code: ErrorCode) {
-        guard let stream = streams.removeValue(forKey: id) else { return }
+        guard let stream = remove(id) else { return }
         if sectionOf === stream { sectionOf = nil }
         if code == .noError, stream.isAnswered { budget.earnForRequest() }
         handler?.closed(stream, code)
@@ -98,7 +98,7 @@ extension ServerSession {
     }
 
     func sentEnd(ofStream id: Int32) {
-        guard let stream = streams[id] else { return }
+        guard let stream = stream(id) else { return }
         stream.isEndSent = true
         if stream.isRequestAbandoned, !stream.isRequestOver { stream.reset(.noError) }
     }

@@ -24,7 +24,9 @@ import CNghttp2
     var budget: FrameBudget
     var handler: (any StreamHandler)?
     /// Those that are open, but for what ``closeStreams(for:)`` has closed: the library knows nothing of that.
-    var streams: [Int32: ServerStream] = [:]
+    private(set) var streams: [Int32: ServerStream] = [:]
+    /// The one that was asked for last: most frames belong to that of the frame before.
+    private var latest: ServerStream?
     var continuationCount = 0
     /// The stream whose header section is being read.
     var sectionOf: ServerStream?
@@ -192,6 +194,24 @@ import CNghttp2
 
     /// Lets the client send as many bytes again on other streams: of content whose own stream takes no more of it.
     public func consume(_ byteCount: Int) { unsafe nghttp2_session_consume_connection(session, byteCount) }
+
+    func stream(_ id: Int32) -> ServerStream? {
+        if let latest, latest.id == id { return latest }
+        guard let stream = streams[id] else { return nil }
+        latest = stream
+        return stream
+    }
+
+    func add(_ stream: ServerStream) {
+        streams[stream.id] = stream
+        latest = stream
+    }
+
+    /// - Returns: nil where it isn't open.
+    func remove(_ id: Int32) -> ServerStream? {
+        if latest?.id == id { latest = nil }
+        return streams.removeValue(forKey: id)
+    }
 
     func takeBuffer() -> ByteBuffer { spareBuffers.popLast() ?? ByteBuffer(capacity: 512) }
 

@@ -17,6 +17,7 @@ final class GRPCSession: DialectSession {
     let output: ByteBuffer
     var hasLateOutput: () -> Void = {}
     private(set) var clientName = "a gRPC client"
+    private var isNamed = false
 
     let judge: any Judge
     let limits: (any RateLimitJudge)?
@@ -135,8 +136,9 @@ extension GRPCSession: StreamHandler {
     func received(headersOf stream: ServerStream, isEnd: Bool) {
         let headers = stream.headers
         let bytes = headers.bytes.span
-        if clientName == "a gRPC client", let agent = headers.first("user-agent") {
+        if !isNamed, let agent = headers.first("user-agent") {
             clientName = bytes.extracting(agent.prefix(64)).text
+            isNamed = true
         }
         guard headers.has(":method", "POST") else { return refuse(stream, GRPCAnswers.wrongMethod) }
         guard let type = headers.first("content-type"), Self.isGRPC(bytes.extracting(type)) else {
