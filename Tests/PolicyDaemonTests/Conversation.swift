@@ -9,7 +9,7 @@ import Telemetry
 final class Conversation {
     let counter = StandInCounter()
     let point: CurrentDecisionPoint
-    let session: ClientSession
+    let session: GatehouseSession
     let input = ByteBuffer(capacity: 4096)
     let registry = MetricRegistry()
     private let worker: WorkerMetrics
@@ -33,7 +33,7 @@ final class Conversation {
         worker = registry.makeWorkerMetrics()
         self.maximumWaiting = maximumWaiting
         point = CurrentDecisionPoint(Self.point(setup, counter, worker, maximumWaiting))
-        session = ClientSession(GreetedDecisionPoint(point), maximumInFlight: maximumInFlight, output: ByteBuffer(capacity: 4096))
+        session = GatehouseSession(GreetedDecisionPoint(point), maximumInFlight: maximumInFlight, output: ByteBuffer(capacity: 4096))
         guard isGreeted else { return }
         try ClientHello(name: "test").encode(to: input)
         _ = try answers()

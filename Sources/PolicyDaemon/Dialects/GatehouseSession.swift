@@ -3,7 +3,7 @@ import Policy
 import PolicyProtocol
 
 /// One client's side of our own protocol: frames in, frames out, and no socket.
-final class ClientSession: DialectSession, DecisionReceiver {
+final class GatehouseSession: DialectSession, DecisionReceiver {
     private enum Stage {
         case greeting
         case serving

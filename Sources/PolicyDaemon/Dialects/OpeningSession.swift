@@ -53,7 +53,7 @@ final class OpeningSession: DialectSession {
 
     private func session(_ dialect: Dialect, _ point: GreetedDecisionPoint) -> any DialectSession {
         switch dialect {
-        case .gatehouse: ClientSession(point, maximumInFlight: maximumInFlight, output: output)
+        case .gatehouse: GatehouseSession(point, maximumInFlight: maximumInFlight, output: output)
         case .http: HTTPSession(PolicyJudge(point), maximumInFlight: maximumInFlight, output: output)
         case .grpc: GRPCSession(PolicyJudge(point), rateLimits, maximumInFlight: maximumInFlight, output: output)
         case .spop: SPOPSession(PolicyJudge(point), maximumInFlight: maximumInFlight, output: output)
