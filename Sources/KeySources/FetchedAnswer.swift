@@ -1,7 +1,9 @@
+import JSONWebToken
+
 /// The answer to one fetch, as far as it is looked at.
 struct FetchedAnswer: Sendable {
     /// How long a body may be.
-    static let maximumBytes = 1 << 20
+    static let maximumBytes = KeySet.maximumBytes
     /// How long all header fields may be, those of interim answers included.
     static let maximumHeaderBytes = 65_536
 

@@ -23,7 +23,7 @@ public final class KeyKeeper: Sendable {
     }
 
     /// How long a file with keys may be.
-    private static let maximumFileBytes = 1 << 20
+    private static let maximumFileBytes = KeySet.maximumBytes
 
     private let names: [String]
     private let upkeeps: [Upkeep]

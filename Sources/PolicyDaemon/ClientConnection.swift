@@ -28,7 +28,7 @@ final class ClientConnection: TurnFlushing {
     ///   - leavingMilliseconds: how long a client may take to begin anew when it is asked to.
     init(
         _ stream: any ByteStream, _ session: any DialectSession, on waiter: Waiter, drain: Drain, _ limits: DaemonLimits,
-        leavingMilliseconds: @escaping () -> Int64 = { 30_000 }
+        leavingMilliseconds: @escaping () -> Int64
     ) {
         self.leavingMilliseconds = leavingMilliseconds
         self.stream = stream

@@ -52,13 +52,16 @@ actor DaemonWorker {
             DecisionLog($0, setup.configuration.decisionLog.mode, loop: loop, workerIndex: index)
         }
         point = CurrentDecisionPoint(
-            DecisionPoint(
-                rules: setup.configuration.rules, authenticator: Authenticator(setup.authentication), counters: counters,
-                observer: WorkerObserver(setup.metrics, metrics, log: decisionLog, isTimed: setup.configuration.admin != nil)),
-            rateLimits: Self.rateLimits(setup, counters))
+            Self.decisions(setup, counters, metrics, decisionLog), rateLimits: Self.rateLimits(setup, counters))
         handshakes = HandshakeTurns(loop: loop)
         maintenanceWaiter = Waiter(loop: loop)
         log = BoundedLog(logger, linesPerSecond: limits.logLinesPerSecond)
+    }
+
+    private static func decisions(_ setup: Setup, _ counters: CounterStore, _ metrics: WorkerMetrics, _ log: DecisionLog?) -> DecisionPoint {
+        DecisionPoint(
+            rules: setup.configuration.rules, authenticator: Authenticator(setup.authentication), counters: counters,
+            observer: WorkerObserver(setup.metrics, metrics, log: log, isTimed: setup.configuration.admin != nil))
     }
 
     private static func rateLimits(_ setup: Setup, _ counters: CounterStore) -> RateLimitService? {
@@ -118,9 +121,7 @@ actor DaemonWorker {
         let former = self.counters
         self.setup = setup
         self.counters = counters
-        point.decisions = DecisionPoint(
-            rules: setup.configuration.rules, authenticator: Authenticator(setup.authentication), counters: counters,
-            observer: WorkerObserver(setup.metrics, metrics, log: decisionLog, isTimed: setup.configuration.admin != nil))
+        point.decisions = Self.decisions(setup, counters, metrics, decisionLog)
         point.rateLimits = Self.rateLimits(setup, counters)
         // It answers what it was asked before it ends, and the one that has taken its place is maintained.
         if former !== counters { former.stop() }

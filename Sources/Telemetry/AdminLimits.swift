@@ -24,6 +24,8 @@ public struct AdminLimits: Sendable {
         limits.headerCount = 64
         return limits
     }()
+    /// How long accepting rests when no descriptor is left.
+    public var acceptPauseMilliseconds: Int64 = 100
     /// What a client that is refused may still send.
     public var lingerBytes = 64 * 1024
 

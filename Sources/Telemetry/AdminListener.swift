@@ -108,7 +108,7 @@ actor AdminWorker {
             case .none: break
             case .exhausted(let error):
                 logger.error("the admin listener cannot accept: \(error)")
-                await waiter.sleep(milliseconds: 100, unless: { drainage.hasBegun })
+                await waiter.sleep(milliseconds: limits.acceptPauseMilliseconds, unless: { drainage.hasBegun })
             }
         }
         acceptor.close()

@@ -46,10 +46,11 @@ final class HTTPSession: DialectSession, VerdictReceiver {
         draft = RequestDraft(wantedHeaders: judge.wantedHeaders)
         answer = HTTPAnswer(ownedHeaders: judge.ownedHeaders)
         ownedHeaders = judge.ownedHeaders.map { Array($0.utf8) }
-        // A subrequest has the headers of the client's request, and its target among them.
+        // A subrequest has the headers of the client's request, and its target among them; and up to 8 KiB that the asking proxy adds.
         var limits = HeadLimits()
         limits.headerBytes += limits.requestLineBytes + 8_192
-        limits.headerCount += 28
+        limits.headerCount = ProtocolLimits.headersPerCheck
+        // `/envoy` may stand before the client's target.
         limits.requestLineBytes += 64
         self.limits = limits
     }
