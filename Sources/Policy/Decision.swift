@@ -58,6 +58,11 @@ extension Decision {
         /// Whether the limit denies the request, or would if it were in force.
         public var isOver: Bool { status.map { !$0.isAdmitted } ?? false }
 
+        /// When the limit begins anew, in whole seconds from now.
+        public func resetSeconds(nowUnixMilliseconds now: Int64) -> Int {
+            status.map { Int(max($0.resetUnixSeconds * 1000 - now + 999, 0) / 1000) } ?? 0
+        }
+
         var givenBack: Standing {
             var standing = self
             standing.isToGiveBack = true
@@ -82,44 +87,4 @@ extension Decision {
 
     /// That of ``closest``.
     public var closestStatus: LimitStatus? { closestIndex.flatMap { standings[$0].status } }
-}
-
-/// A header as it is set or, where there is no value, removed.
-public struct HeaderChange: Sendable, Equatable {
-    /// In lower case.
-    public let name: [UInt8]
-    public let value: [UInt8]?
-}
-
-/// The answer to a request that is not let through. A class, since most answers are made once and given often.
-public final class Denial: Sendable {
-    /// The HTTP status.
-    public let status: UInt16
-    public let contentType: [UInt8]
-    public let body: [UInt8]
-    /// The value of `WWW-Authenticate` (RFC 9110 §11.6.1).
-    public let challenge: [UInt8]?
-    /// The value of `Retry-After` in seconds.
-    public let retryAfterSeconds: Int?
-    /// What else the answer's head says.
-    public let headers: [HeaderChange]
-
-    init(
-        status: UInt16, contentType: [UInt8], body: [UInt8], challenge: [UInt8]? = nil, retryAfterSeconds: Int?,
-        headers: [HeaderChange] = []
-    ) {
-        self.status = status
-        self.contentType = contentType
-        self.body = body
-        self.challenge = challenge
-        self.retryAfterSeconds = retryAfterSeconds
-        self.headers = headers
-    }
-}
-
-extension Decision.Standing {
-    /// When the limit begins anew, in whole seconds from now.
-    public func resetSeconds(nowUnixMilliseconds now: Int64) -> Int {
-        status.map { Int(max($0.resetUnixSeconds * 1000 - now + 999, 0) / 1000) } ?? 0
-    }
 }

@@ -115,26 +115,30 @@ private struct Fetching {
     private(set) var caFile: String?
     private(set) var allowsInsecure = false
 
-    private static let keys = [
-        "refresh_minimum_seconds", "refresh_maximum_seconds", "unknown_key_interval_seconds", "ca_file", "allow_insecure_http",
-    ]
+    private enum Key: String, CaseIterable {
+        case minimum = "refresh_minimum_seconds"
+        case maximum = "refresh_maximum_seconds"
+        case unknownKeyInterval = "unknown_key_interval_seconds"
+        case caFile = "ca_file"
+        case allowsInsecure = "allow_insecure_http"
+    }
 
     static func read(_ section: Section, _ readFile: (String) throws(InvalidConfiguration) -> [UInt8]) -> Fetching {
         var fetching = Fetching()
-        section.read(keys[0], .integer(1...86_400), into: &fetching.rules.minimumSeconds)
-        section.read(keys[1], .integer(1...2_678_400), into: &fetching.rules.maximumSeconds)
-        section.read(keys[2], .integer(1...86_400), into: &fetching.rules.unknownKeyIntervalSeconds)
-        section.read(keys[3], .absolutePath, into: &fetching.caFile)
-        section.read(keys[4], .boolean, into: &fetching.allowsInsecure)
+        section.read(Key.minimum.rawValue, .integer(1...86_400), into: &fetching.rules.minimumSeconds)
+        section.read(Key.maximum.rawValue, .integer(1...2_678_400), into: &fetching.rules.maximumSeconds)
+        section.read(Key.unknownKeyInterval.rawValue, .integer(1...86_400), into: &fetching.rules.unknownKeyIntervalSeconds)
+        section.read(Key.caFile.rawValue, .absolutePath, into: &fetching.caFile)
+        section.read(Key.allowsInsecure.rawValue, .boolean, into: &fetching.allowsInsecure)
         let (minimum, maximum) = (fetching.rules.minimumSeconds, fetching.rules.maximumSeconds)
         if minimum > maximum {
-            section.report(keys[0], "is \(minimum), more than \(keys[1]), which is \(maximum)", accepted: "at most that")
+            section.report(Key.minimum.rawValue, "is \(minimum), more than \(Key.maximum.rawValue), which is \(maximum)", accepted: "at most that")
         }
         if let path = fetching.caFile {
             do throws(InvalidConfiguration) {
                 _ = try readFile(path)
             } catch {
-                for mistake in error.mistakes { section.report(keys[3], "names \(path), which \(mistake.found)", accepted: mistake.accepted) }
+                for mistake in error.mistakes { section.report(Key.caFile.rawValue, "names \(path), which \(mistake.found)", accepted: mistake.accepted) }
             }
         }
         return fetching
@@ -142,8 +146,8 @@ private struct Fetching {
 
     /// Where nothing is fetched, what says how means nothing.
     func refuseFor(_ place: String, _ section: Section) {
-        for key in Self.keys where section.has(key) {
-            section.report(key, "stands beside \(place), for which nothing is fetched", accepted: "jwks_url or discovery with it")
+        for key in Key.allCases where section.has(key.rawValue) {
+            section.report(key.rawValue, "stands beside \(place), for which nothing is fetched", accepted: "jwks_url or discovery with it")
         }
     }
 }
