@@ -14,7 +14,7 @@ public struct FieldList: Sendable {
     public init() {}
 
     /// With room for fields to come.
-    init(roomForFields count: Int) {
+    public init(roomForFields count: Int) {
         fields.reserveCapacity(count)
         bytes.reserveCapacity(count * 32)
     }

@@ -12,6 +12,9 @@ public struct ResponseHead: Sendable {
 
     public init() {}
 
+    /// Room for so many fields is made at first.
+    private static let usualFieldCount = 16
+
     /// Whether it is an interim response: another one follows (RFC 9110 §15.2).
     public var isInterim: Bool { status < 200 }
 
@@ -26,6 +29,7 @@ public struct ResponseHead: Sendable {
     /// - Throws: a refusal whose status is of no use: the client gets a 502, and the connection cannot go on.
     public mutating func parse(_ bytes: Span<UInt8>, byteCount: Int, answering method: Method) throws(MessageRefusal) {
         fields.removeAll(keepingCapacity: true)
+        if fields.capacity == 0 { fields.reserveCapacity(Self.usualFieldCount) }
         connection = ConnectionOptions()
         self.byteCount = byteCount
         let fieldsStart = try parseStatusLine(bytes)

@@ -3,7 +3,7 @@ import EventLoop
 import Logging
 import PolicyClient
 
-/// One worker: an actor on its own loop, and a task for each connection that is not idle.
+/// One worker: an actor on its own loop, and tasks for whatever of its connections is not idle.
 actor ProxyWorker {
     nonisolated let loop: EventLoop
     nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe loop.asUnownedSerialExecutor() }
@@ -83,7 +83,7 @@ actor ProxyWorker {
         await withDiscardingTaskGroup { serving in
             serving.addImmediateTask(executorPreference: loop) { await self.startTasks() }
             await accept()
-            await state.endIdleConnections()
+            await state.awaitLastConnection()
             state.tasks.end()
         }
     }
@@ -149,6 +149,8 @@ actor ProxyWorker {
         while let work = next {
             switch work {
             case .request(let client): await serve(client)
+            case .frames(let connection): await serve(connection)
+            case .stream(let stream, let connection): await connection.serve(stream)
             case .arrival(let connection):
                 if let client = await open(connection) { await serve(client) } else { state.connectionEnded() }
             }
@@ -158,11 +160,14 @@ actor ProxyWorker {
 
     private func serve(_ client: ClientConnection) async {
         switch await client.serve() {
-        case .idle: return client.rest()
-        case .over: break
+        case .idle: client.rest()
+        case .over: state.connectionEnded()
         case .http2(let connection): await serve(connection)
         }
-        state.connectionEnded()
+    }
+
+    private func serve(_ connection: HTTP2Connection) async {
+        if await connection.serve() { state.connectionEnded() }
     }
 
     private func open(_ connection: NewConnection) async -> ClientConnection? {
@@ -179,18 +184,6 @@ actor ProxyWorker {
         }
         return client
     }
-
-    /// Serves the streams of an HTTP/2 connection, a task each.
-    private func serve(_ connection: HTTP2Connection) async {
-        await withDiscardingTaskGroup { streams in
-            while let stream = await connection.nextStream() {
-                streams.addImmediateTask(executorPreference: loop) { await self.serve(stream, of: connection) }
-            }
-        }
-        await connection.close()
-    }
-
-    private func serve(_ stream: DownstreamStream, of connection: HTTP2Connection) async { await connection.serve(stream) }
 
     /// Stops accepting; ``run(_:)`` returns when what is in flight is done, or its time is over.
     func drain() {

@@ -5,6 +5,9 @@ enum Work {
     case arrival(NewConnection)
     /// A connection that was idle, and has something to read.
     case request(ClientConnection)
+    /// An HTTP/2 connection on which something has happened.
+    case frames(HTTP2Connection)
+    case stream(DownstreamStream, HTTP2Connection)
 }
 
 /// A connection that a listener has brought.
@@ -20,7 +23,7 @@ final class NewConnection {
     }
 }
 
-/// The tasks that serve a worker's connections, one at a time each.
+/// The tasks that serve a worker's connections and their streams, one at a time each.
 ///
 /// An idle connection has none: the frames of a task that has forwarded a request are eight kilobytes. The task that was free last
 /// serves next, so that the frames in use are few and stay in the processor's caches.
@@ -37,7 +40,7 @@ final class ServingTasks {
     private static let maximumFree = 256
 
     private var free: [Server] = []
-    /// What no task was free for: as many as there are connections at the most.
+    /// What no task was free for: as many as there are connections and streams at the most.
     private var waiting: [Work] = []
     private let starter: Waiter
     private var isOver = false
@@ -75,7 +78,7 @@ final class ServingTasks {
         return server.work
     }
 
-    /// No connection comes any more, and none that is idle is left: the tasks end with what they are doing.
+    /// No connection is left, and none comes any more: the tasks end.
     func end() {
         isOver = true
         starter.wake()

@@ -107,12 +107,14 @@ final class WorkerState {
         loop.wakeAll()
     }
 
-    /// Waits until no connection is without a request, as their time in a drain is over, or none is left.
-    func endIdleConnections() async {
+    /// Waits until no connection is left: in a drain those without a request have their time, and the others that of what is in flight.
+    func awaitLastConnection() async {
         idleWaiter.setDeadline(afterMilliseconds: drainIdleDeadline - loop.nowMilliseconds)
         while connectionCount > 0, !isDrainIdleOver { await idleWaiter.park() }
+        idleWaiter.clearDeadline()
         // Those that rest look at the time.
         loop.wakeAll()
+        while connectionCount > 0 { await idleWaiter.park() }
     }
 
     /// Whether a drain has lasted as long as a connection without a request may wait for one.

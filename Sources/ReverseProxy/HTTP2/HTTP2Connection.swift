@@ -5,7 +5,8 @@ import Logging
 
 /// A client's HTTP/2 connection: many exchanges at once, each on a stream (RFC 9113).
 ///
-/// One task reads, and hands out the streams as they come; what the exchanges write is collected and sent once a turn.
+/// It is moved by whichever task is free when something happens, and so is each stream; what the exchanges write is collected and sent
+/// once a turn.
 final class HTTP2Connection {
     /// What a client begins an HTTP/2 connection with, as far as HTTP/1 takes it for a head (RFC 9113 §3.4).
     static let preface: StaticString = "PRI * HTTP/2.0\r\n\r\n"
@@ -35,7 +36,6 @@ final class HTTP2Connection {
     private let input: ByteBuffer
     private let output = ByteBuffer(capacity: 16)
     private let maximumStreams: Int
-    private var arrived: [DownstreamStream] = []
     /// How many exchanges run: also those whose stream the client has closed already.
     private var runningCount = 0
     private var phase = Phase.greeting
@@ -73,29 +73,33 @@ final class HTTP2Connection {
         if !input.isEmpty { session.receive(input, for: self, nowMilliseconds: worker.loop.nowMilliseconds) }
     }
 
-    /// Reads until a further stream has come, and returns it: serve it, and call again. Nil where none will come and none is open.
-    func nextStream() async -> DownstreamStream? {
+    /// Moves what can be moved, and has the streams served that have come.
+    ///
+    /// - Returns: whether the connection is over and closed; where not, it rests until something happens on it.
+    func serve() async -> Bool {
         var rounds = 0
         while true {
-            if !arrived.isEmpty { return arrived.removeFirst() }
             if worker.isDraining { session.drain() }
             let hasMoved = mayReceive && receive()
             flush()
             // Of a connection that has failed, no stream goes on (RFC 9113 §5.4.1).
             if session.isOver { session.closeStreams(for: self) }
-            if !arrived.isEmpty { continue }
-            if hasEnded { return nil }
+            if hasEnded {
+                await close()
+                return true
+            }
             guard !hasMoved, !hasMore, !mayReceive else {
                 rounds &+= 1
                 if rounds % Self.roundsPerTurn == 0 { await client.waiter.yieldTurn() }
                 continue
             }
             stripBuffers()
-            await client.waiter.park()
+            client.waiter.rest(self)
+            return false
         }
     }
 
-    /// Runs the exchange of one stream. A task of its own.
+    /// Runs the exchange of one stream.
     func serve(_ stream: DownstreamStream) async {
         let streamClient = ClientConnection(stream, of: client)
         let worker = streamClient.worker
@@ -115,7 +119,7 @@ final class HTTP2Connection {
     }
 
     /// Closes the connection, gently where the client has yet to read why.
-    func close() async {
+    private func close() async {
         if !isLost, session.ending != nil {
             worker.state.logger.info("HTTP/2 connection ended: \(session.ending ?? "")")
             input.clear()
@@ -228,12 +232,16 @@ final class HTTP2Connection {
     }
 }
 
+extension HTTP2Connection: Resting {
+    func roused() { worker.state.tasks.submit(.frames(self)) }
+}
+
 extension HTTP2Connection: TurnFlushing {
     /// Writes what the streams have, and sends it as far as the kernel takes it.
     func flush() {
         willFlush = false
         hasMore = send()
-        // Sent while the task was parked: there may be more, for which the others have their turn first, or room to receive again.
+        // Sent while the connection rested: there may be more, for which the others have their turn first, or room to receive again.
         if hasMore || mayReceive { client.waiter.wake() }
     }
 
@@ -266,7 +274,7 @@ extension HTTP2Connection: StreamHandler {
         let downstream = DownstreamStream(stream, isEnd: isEnd, of: self, in: worker)
         stream.context = downstream
         runningCount += 1
-        arrived.append(downstream)
+        worker.state.tasks.submit(.stream(downstream, self))
     }
 
     func received(_ content: Span<UInt8>, on stream: ServerStream) {

@@ -62,7 +62,7 @@ struct ResponseText {
 
     /// The head's fields, but for those that concern a connection (RFC 9113 §8.2.2).
     private func headers(_ bytes: Span<UInt8>) -> FieldList {
-        var headers = FieldList()
+        var headers = FieldList(roomForFields: response.fields.count + 1)
         let status = isWebSocket && response.status == 101 ? 200 : response.status
         let digits: InlineArray<3, UInt8> = [
             UInt8(ascii: "0") + UInt8(status / 100), UInt8(ascii: "0") + UInt8(status / 10 % 10), UInt8(ascii: "0") + UInt8(status % 10),
