@@ -246,6 +246,8 @@ extension HTTP2Connection: TurnFlushing {
     }
 
     private func send() -> Bool {
+        // At the end of a turn nobody may come by again for long, to see that nothing is in it.
+        defer { worker.loop.buffers.strip(output) }
         for _ in 0..<Self.flushesPerTurn {
             guard !isLost else {
                 output.clear()
