@@ -362,6 +362,18 @@ def test_one_that_is_told_to_stop_takes_the_one_that_starts_with_it(upstream, in
         assert not any("serves on" in line for line in process.stderr)
 
 
+def test_one_whose_predecessor_is_killed_before_it_makes_way_does_not_start(upstream):
+    with Gateway({"/api/projects": upstream}) as gateway:
+        # Who starts waits a while for a daemon that listens and does not greet.
+        gateway.daemon.pause()
+        gateway.proxy.send(signal.SIGUSR2)
+        started = re.search(r"process (\d+) starts", gateway.proxy.wait_for_line("handing over: process"))[1]
+        gateway.proxy.kill()
+        gateway.daemon.resume()
+        assert os.waitstatus_to_exitcode(os.waitpid(int(started), 0)[1]) == 1
+        assert any("cannot start: the process before has not made way" in line for line in gateway.proxy.stderr)
+
+
 def test_a_handed_over_admin_listener_speaks_for_the_newer_process_alone(upstream):
     admin = Admin(free_port(), "gatehouse_proxy_")
     held = threading.Event()
