@@ -84,9 +84,17 @@ public final class StartedProcess: Sendable {
         return unsafe body(&pointers)
     }
 
+    /// Waits for its end, no longer than `milliseconds`; false where it runs on. Blocks.
+    public func awaitEnding(milliseconds: Int32) -> Bool {
+        while true {
+            let found = linux_await_readable(handle, -1, milliseconds)
+            if found != -EINTR { return found > 0 }
+        }
+    }
+
     /// Ends it at once, and waits for that. Harmless where it has ended.
     public func kill() {
         guard linux_end_process(handle) == 0 else { return }
-        while linux_await_readable(handle, -1, -1) == -EINTR {}
+        _ = awaitEnding(milliseconds: -1)
     }
 }

@@ -115,6 +115,9 @@ private struct Successor: Sendable {
     let process: StartedProcess
     let channel: ProcessChannel
 
+    /// How long one that has closed the connection may take to say why, and end.
+    private static let endingMilliseconds: Int32 = 2000
+
     /// Waits until it could accept. Blocks.
     ///
     /// - Returns: nil, or why it can't.
@@ -122,7 +125,7 @@ private struct Successor: Sendable {
         switch channel.receive(from: process, milliseconds: milliseconds) {
         case .word: nil
         case .late: "it was not ready in \(milliseconds) ms"
-        case .ended: "it ended, or knows nothing of a handover"
+        case .ended: process.awaitEnding(milliseconds: Self.endingMilliseconds) ? "it ended" : "it knows nothing of a handover"
         }
     }
 }
