@@ -1,4 +1,5 @@
 import Bytes
+import EventLoop
 
 extension RedisAddress {
     /// What a URL may look like, for messages.
@@ -15,7 +16,7 @@ extension RedisAddress {
     public init?(url: String) {
         if url.hasPrefix("unix:") {
             let path = String(url.dropFirst(5))
-            guard path.hasPrefix("/"), path.utf8.count <= 107 else { return nil }
+            guard path.hasPrefix("/"), path.utf8.count <= SocketAddress.maximumPathBytes else { return nil }
             self.init(place: .unix(path: path))
             return
         }

@@ -1,7 +1,7 @@
 import Bytes
 
 /// `google.rpc.Code`: of a call, and of the decision that a `CheckResponse` carries.
-public enum StatusCode: UInt8, Sendable {
+public enum GRPCStatusCode: UInt8, Sendable {
     case ok = 0
     case invalidArgument = 3
     case notFound = 5
@@ -41,7 +41,7 @@ public struct CheckResponseWriter {
     private let output: ByteBuffer
 
     /// - Parameter code: anything but `ok` denies.
-    public init(_ code: StatusCode, to output: ByteBuffer) {
+    public init(_ code: GRPCStatusCode, to output: ByteBuffer) {
         self.output = output
         output.append(field: ResponseField.status) { $0.append(field: 1, varint: UInt64(code.rawValue)) }
     }

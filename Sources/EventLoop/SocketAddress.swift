@@ -11,7 +11,10 @@ public struct SocketAddress: Sendable, Equatable, CustomStringConvertible {
         self.length = length
     }
 
-    /// The Unix socket at `path` (at most 107 bytes); `@name` is one in the abstract namespace.
+    /// How long a Unix socket's path may be (unix(7)): `sun_path` has 108 bytes, the last of which is zero.
+    public static let maximumPathBytes = 107
+
+    /// The Unix socket at `path`; `@name` is one in the abstract namespace.
     public static func unix(path: String) throws(SystemError) -> SocketAddress {
         var storage = linux_address()
         let length = unsafe linux_unix_address(&storage, path)

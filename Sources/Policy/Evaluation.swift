@@ -105,6 +105,7 @@ public struct Evaluation {
 
     // MARK: The steps
 
+    /// Begins. This and the steps that follow, called out of turn, answer a denial with `internal-failure`.
     public mutating func start(_ request: borrowing RequestView) -> Action {
         guard case .started = stage else { return misused() }
         guard let rule = findRule(request) else {
@@ -165,6 +166,7 @@ public struct Evaluation {
         return .authenticate(credential)
     }
 
+    /// Goes on with what became of the credential that was asked about.
     public mutating func authenticated(_ outcome: AuthenticationOutcome, _ request: borrowing RequestView) -> Action {
         guard case .authenticating = stage, let rule else { return misused() }
         switch outcome {

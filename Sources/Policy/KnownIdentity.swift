@@ -54,7 +54,7 @@ public final class PreparedRule {
     /// How many limits are in force and the same for every request: 0 where they are not.
     public let toldLimitCount: Int
     /// A place for whoever writes verdicts to keep what it has written.
-    public var written: AnyObject?
+    package var written: AnyObject?
 
     init(_ rule: Rule, _ identity: Identity, in buffer: ByteBuffer) {
         self.rule = rule

@@ -133,6 +133,15 @@ public struct Request: Sendable {
         return Request(bytes, parts)
     }
 
+    /// With a credential where one is looked for.
+    public func carrying(_ credential: String, at source: CredentialSource) -> Request {
+        switch source {
+        case .header(let name, let scheme): adding(header: name, scheme.map { "\($0) \(credential)" } ?? credential)
+        case .cookie(let name): adding(header: "cookie", "\(name)=\(credential)")
+        case .query(let name): adding(parameter: name, credential)
+        }
+    }
+
     private init(_ bytes: [UInt8], _ parts: RequestParts) {
         self.bytes = bytes
         self.parts = parts

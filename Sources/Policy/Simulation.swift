@@ -69,12 +69,7 @@ extension PolicyRules {
         guard case .none = credentials.find(request.view), let source = credentials.firstSource(of: kind) else {
             return request
         }
-        let value = "simulated"
-        return switch source {
-        case .header(let name, let scheme): request.adding(header: name, scheme.map { "\($0) \(value)" } ?? value)
-        case .cookie(let name): request.adding(header: "cookie", "\(name)=\(value)")
-        case .query(let name): request.adding(parameter: name, value)
-        }
+        return request.carrying("simulated", at: source)
     }
 }
 

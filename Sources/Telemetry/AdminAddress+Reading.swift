@@ -8,7 +8,7 @@ extension Form where Value == AdminAddress {
         Form(accepted: Form<SocketAddress>.acceptedListening + ", or unix:/path") { text in
             guard text.hasPrefix("unix:") else { return SocketAddress(listening: text).map(AdminAddress.tcp) }
             let path = String(text.dropFirst(5))
-            return path.hasPrefix("/") && path.utf8.count <= 107 ? .unix(path: path, mode: 0o600) : nil
+            return path.hasPrefix("/") && path.utf8.count <= SocketAddress.maximumPathBytes ? .unix(path: path, mode: 0o600) : nil
         }
     }
 }

@@ -13,7 +13,7 @@ struct AdminPlace: ExpressibleByArgument, CustomStringConvertible {
         description = argument
         guard !argument.hasPrefix("unix:") else {
             (host, port) = (nil, 0)
-            guard argument.hasPrefix("unix:/"), argument.utf8.count <= 5 + 107 else { return nil }
+            guard argument.hasPrefix("unix:/"), argument.utf8.count <= 5 + SocketAddress.maximumPathBytes else { return nil }
             return
         }
         guard let colon = argument.lastIndex(of: ":"), let port = UInt16(argument[argument.index(after: colon)...]) else { return nil }

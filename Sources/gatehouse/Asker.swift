@@ -3,7 +3,7 @@ import PolicyClient
 import PolicyProtocol
 
 /// Asks once on the socket at `path`.
-func ask(_ request: Request, at path: String) -> Result<Answer, any Error> {
+func ask(_ request: CheckArguments, at path: String) -> Result<VerdictReport, any Error> {
     onLoop { loop in try await Asker(loop: loop).ask(request, at: path) }
 }
 
@@ -18,7 +18,7 @@ private actor Asker {
 
     init(loop: EventLoop) { self.loop = loop }
 
-    func ask(_ request: Request, at path: String) async throws -> Answer {
+    func ask(_ request: CheckArguments, at path: String) async throws -> VerdictReport {
         var configuration = PolicyClient.Configuration(name: "gatehouse check")
         configuration.deadlineMilliseconds = Self.deadlineMilliseconds
         let endpoint = try PolicyClient.Endpoint(socketPath: path)
@@ -35,7 +35,7 @@ private actor Asker {
 
     private func serve() async { _ = await connection?.serve { self.isDone } }
 
-    private func exchange(_ request: Request) async throws -> Answer {
+    private func exchange(_ request: CheckArguments) async throws -> VerdictReport {
         guard let connection else { throw Failure("not connected") }
         let check = PendingCheck()
         check.waiter = Waiter(loop: loop)
@@ -49,11 +49,11 @@ private actor Asker {
         }
         let unsent = request.headers.map(\.name).filter { !wanted.contains($0) }
         let payload = check.payload
-        return Answer(verdict, payload.bytes, unsentHeaders: unsent)
+        return VerdictReport(verdict, payload.bytes, unsentHeaders: unsent)
     }
 
     private func send(
-        _ request: Request, _ headers: [Header], _ certificate: [UInt8]?, _ check: PendingCheck, on connection: PolicyConnection
+        _ request: CheckArguments, _ headers: [Header], _ certificate: [UInt8]?, _ check: PendingCheck, on connection: PolicyConnection
     ) {
         let (method, host, path) = (Array(request.method.utf8), Array(request.host.utf8), Array(request.path.utf8))
         let nobody: [UInt8] = []

@@ -45,7 +45,7 @@ struct CheckCommand: ParsableCommand {
     }
 
     func run() throws {
-        let request = Request(
+        let request = CheckArguments(
             method: method, host: host, path: path,
             headers: headers + (token.map { [Header(name: "authorization", value: "Bearer " + $0)] } ?? []),
             certificate: certificate?.certificate)

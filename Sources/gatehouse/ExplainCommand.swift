@@ -88,7 +88,7 @@ struct ExplainCommand: ParsableCommand {
                 try Rehearsal(.read(text: nil, file: "", environment: environment))
             }
         let outcome = try rehearsal.judge(scene)
-        let answer = Answer(try VerdictMessage.parse(outcome.verdict.span), outcome.verdict.span)
+        let answer = VerdictReport(try VerdictMessage.parse(outcome.verdict.span), outcome.verdict.span)
         let steps = outcome.steps.enumerated().map { "\($0.offset + 1). \(printable($0.element))" }
         let text = (["\(scene.method) \(scene.host)\(scene.target)"] + steps + ["", answer.report]).joined(separator: "\n")
         return (text, answer.isAllowed)

@@ -119,10 +119,10 @@ import Testing
         #expect(answer.report == "deny\nreason: token-missing\nsubject: a\\u{1B}[2J\\nb\nstatus: 401\nbody: {}\\n")
     }
 
-    private func answer(_ write: (ByteBuffer) throws -> Void) throws -> Answer {
+    private func answer(_ write: (ByteBuffer) throws -> Void) throws -> VerdictReport {
         let buffer = ByteBuffer(capacity: 64)
         try write(buffer)
         buffer.consume(FrameHeader.byteCount)
-        return Answer(try VerdictMessage.parse(buffer.bytes), buffer.bytes, unsentHeaders: [])
+        return VerdictReport(try VerdictMessage.parse(buffer.bytes), buffer.bytes, unsentHeaders: [])
     }
 }

@@ -133,13 +133,13 @@ struct EnvoyAnswer {
 
     private static func denyUnfit(to output: ByteBuffer) {
         var writer = CheckResponseWriter(.internal, to: output)
-        let (name, type) = (Array("content-type".utf8), Array("application/json".utf8))
-        let body = Array(#"{"error":"Internal Server Error","message":"The request could not be judged."}"#.utf8)
-        writer.denied(status: 500, body: body.span) { $0.setHeader(name.span, type.span) }
+        let denial = PolicyRules.nothing.internalFailure.denial
+        let (name, type, body) = (Array("content-type".utf8), denial?.contentType ?? [], denial?.body ?? [])
+        writer.denied(status: denial?.status ?? 500, body: body.span) { $0.setHeader(name.span, type.span) }
         writer.metadata([("reason", Reason.internalFailure.bytes)])
     }
 
-    private static func code(for status: UInt16) -> EnvoyProtocol.StatusCode {
+    private static func code(for status: UInt16) -> GRPCStatusCode {
         switch status {
         case 401: .unauthenticated
         case 429: .resourceExhausted

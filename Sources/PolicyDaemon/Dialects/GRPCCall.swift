@@ -4,11 +4,11 @@ import HTTP2
 
 /// Why a call ends without a message in answer.
 struct GRPCStatus: Error {
-    let code: StatusCode
+    let code: GRPCStatusCode
     /// Visible ASCII and blanks, without a percent sign: it then needs no escapes.
     let message: String
 
-    init(_ code: StatusCode, _ message: String) {
+    init(_ code: GRPCStatusCode, _ message: String) {
         self.code = code
         self.message = message
     }

@@ -38,15 +38,9 @@ public struct Scene: Sendable {
 extension Scene {
     /// The request as it carries this credential.
     func request(carrying credential: String?, at place: CredentialSource?) -> Request {
-        var (target, headers) = (target, headers)
-        if let credential, let place {
-            switch place {
-            case .header(let name, let scheme): headers.append((name, (scheme.map { $0 + " " } ?? "") + credential))
-            case .cookie(let name): headers.append(("cookie", "\(name)=\(credential)"))
-            case .query(let name): target += (target.contains("?") ? "&" : "?") + "\(name)=\(credential)"
-            }
-        }
-        return Request(method: method, host: host, target: target, headers: headers, clientAddress: clientAddress, certificate: certificate)
+        let request = Request(method: method, host: host, target: target, headers: headers, clientAddress: clientAddress, certificate: certificate)
+        guard let credential, let place else { return request }
+        return request.carrying(credential, at: place)
     }
 }
 

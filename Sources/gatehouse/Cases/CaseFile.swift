@@ -43,7 +43,7 @@ enum CaseFile {
         guard let expectation = Expectation.read(section) else { return nil }
         do {
             let outcome = try rehearsal.judge(circumstances.whole)
-            let answer = Answer(try VerdictMessage.parse(outcome.verdict.span), outcome.verdict.span)
+            let answer = VerdictReport(try VerdictMessage.parse(outcome.verdict.span), outcome.verdict.span)
             return JudgedCase(
                 name: entry.key, place: entry.place, differences: expectation.differences(from: answer, rule: outcome.rule),
                 steps: outcome.steps)

@@ -26,7 +26,7 @@ struct Difference: Equatable {
 
 extension Expectation {
     /// - Parameter rule: the one that was found; nil where none matches.
-    func differences(from answer: Answer, rule found: String?) -> [Difference] {
+    func differences(from answer: VerdictReport, rule found: String?) -> [Difference] {
         var differences: [Difference] = []
         func compare(_ subject: String, _ expected: String?, _ found: String?) {
             guard let expected, expected != found else { return }
@@ -53,7 +53,7 @@ extension Expectation {
         return differences
     }
 
-    private static func compare(_ subject: String, _ expected: [ExpectedHeader], _ found: [Answer.HeaderChange]) -> [Difference] {
+    private static func compare(_ subject: String, _ expected: [ExpectedHeader], _ found: [VerdictReport.HeaderChange]) -> [Difference] {
         expected.compactMap { header in
             let value = found.last { $0.name == header.name }?.value
             guard value != header.value else { return nil }

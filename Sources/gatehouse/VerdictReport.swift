@@ -2,7 +2,7 @@ import Bytes
 import PolicyProtocol
 
 /// A verdict in words.
-struct Answer: Sendable {
+struct VerdictReport: Sendable {
     /// What is done to a header.
     struct HeaderChange: Sendable {
         let name: String
@@ -59,7 +59,7 @@ struct Answer: Sendable {
     }
 }
 
-extension Answer.HeaderChange {
+extension VerdictReport.HeaderChange {
     fileprivate var report: String { value.map { "set \(printable(name)): \(printable($0))" } ?? "remove \(printable(name))" }
 }
 

@@ -4,7 +4,7 @@ import Policy
 import PolicyProtocol
 
 /// The request to ask about.
-struct Request: Sendable {
+struct CheckArguments: Sendable {
     var method: String
     var host: String
     var path: String
