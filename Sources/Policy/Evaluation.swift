@@ -76,7 +76,8 @@ public struct Evaluation {
     private var known: KnownIdentity?
     /// What the rule makes of the identity.
     private var prepared: PreparedRule?
-    private var credential: PresentedCredential?
+    /// What is left of query and cookies; nil where no credential stands in either.
+    private var stripped: StrippedRequest?
     /// What is being counted.
     private var judged = JudgedHits()
     /// What was counted before, and let the request through.
@@ -139,7 +140,7 @@ public struct Evaluation {
             trace?.note("a CORS preflight, let through")
             known = workspace.anonymous
             prepared = workspace.anonymous.prepared(for: rule, in: workspace.buffer)
-            credential = rules.credentials.present(request)
+            stripped = rules.credentials.stripCredentials(from: request)
             return allow(.allowedPreflight, [], request)
         }
         guard rule.options.authentication != .none else {
@@ -153,7 +154,7 @@ public struct Evaluation {
         case .none: return deny(.tokenMissing, request)
         case .repeated: return deny(.authorizationRepeated, request)
         case .one(let credential):
-            self.credential = rules.credentials.present(request)
+            stripped = rules.credentials.stripCredentials(from: request)
             guard let limit = rules.failureLimit else { return askFor(credential) }
             var hits: [Hit] = []
             guard add(limit, .anonymous, cost: 0, request, to: &hits) else { return deny(.limitKeyUnfit, request) }
@@ -277,8 +278,8 @@ public struct Evaluation {
     private mutating func allow(_ reason: Reason, _ standings: [Decision.Standing], _ request: borrowing RequestView) -> Action {
         guard let rule else { return misused() }
         var changes = RequestChanges()
-        if credential != nil || rule.hasHeadersByRequest, let known,
-            !changes.render(rule, known.identity, credential, request, in: workspace.buffer) {
+        if stripped != nil || rule.hasHeadersByRequest, let known,
+            !changes.render(rule, known.identity, stripped, request, in: workspace.buffer) {
             passed += standings.map(\.givenBack)
             return deny(.headerUnfit, request)
         }

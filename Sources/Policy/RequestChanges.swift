@@ -14,11 +14,11 @@ public struct RequestChanges: Sendable {
 
     /// False where a value may not stand in a header.
     mutating func render(
-        _ rule: Rule, _ identity: Identity, _ credential: PresentedCredential?, _ request: borrowing RequestView, in buffer: ByteBuffer
+        _ rule: Rule, _ identity: Identity, _ stripped: StrippedRequest?, _ request: borrowing RequestView, in buffer: ByteBuffer
     ) -> Bool {
-        if let credential {
-            query = credential.remainingQuery
-            if let cookies = credential.remainingCookies, !rule.changesCookies {
+        if let stripped {
+            query = stripped.remainingQuery
+            if let cookies = stripped.remainingCookies, !rule.changesCookies {
                 ownRequestHeaders = [HeaderChange(name: Array("cookie".utf8), value: cookies.isEmpty ? nil : cookies)]
             }
         }

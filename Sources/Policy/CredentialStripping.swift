@@ -2,7 +2,7 @@ import Bytes
 
 /// What is left of query and cookies without the credentials in them: no upstream is to see one, wherever else the same was
 /// found.
-struct PresentedCredential: Sendable {
+struct StrippedRequest: Sendable {
     /// Nil where none was in the query.
     let remainingQuery: [UInt8]?
     /// The other cookies, as the value of one field (RFC 9113 §8.2.3 joins them likewise), empty where there are none. Nil where
@@ -12,11 +12,11 @@ struct PresentedCredential: Sendable {
 
 extension CredentialRules {
     /// Nil where all were found in headers of their own.
-    func present(_ request: borrowing RequestView) -> PresentedCredential? {
+    func stripCredentials(from request: borrowing RequestView) -> StrippedRequest? {
         guard includesQuery || cookieHeader != nil else { return nil }
         let query = remainingQuery(request.parts, request.bytes)
         let cookies = remainingCookies(request.parts, request.bytes)
-        return query == nil && cookies == nil ? nil : PresentedCredential(remainingQuery: query, remainingCookies: cookies)
+        return query == nil && cookies == nil ? nil : StrippedRequest(remainingQuery: query, remainingCookies: cookies)
     }
 
     private func remainingQuery(_ request: RequestParts, _ bytes: Span<UInt8>) -> [UInt8]? {
