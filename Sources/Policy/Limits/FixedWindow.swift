@@ -1,7 +1,7 @@
 /// A limit that begins anew with each window.
 ///
 /// At the most 2 × limit pass in a stretch as long as the window: all at the end of one, and all at the start of the next.
-public enum FixedWindow {
+enum FixedWindow {
     /// Judges one hit.
     ///
     /// - Parameters:
@@ -9,7 +9,7 @@ public enum FixedWindow {
     ///   - limit: what hits may cost in a window. With 0 or less nothing is admitted.
     ///   - cost: what this hit counts for in `current`. 0 asks whether one of cost 1 would be admitted.
     ///   - nowUnixMilliseconds: the moment at which the hit was counted, so that its window is the one the counts are of.
-    public static func judge(
+    static func judge(
         _ counts: WindowCounts, limit: Int, window: Window, cost: Int = 1, nowUnixMilliseconds: Int64
     ) -> LimitStatus {
         let now = max(nowUnixMilliseconds, 0)

@@ -20,7 +20,7 @@ public struct WindowCounts: Sendable, Hashable {
 ///
 /// At the most 2 × limit − 1 pass in a stretch as long as the window: all of the limit at the end of a window with nothing
 /// before it, and then each hit as soon as there is room for it.
-public enum SlidingWindow {
+enum SlidingWindow {
     /// Judges one hit.
     ///
     /// - Parameters:
@@ -28,7 +28,7 @@ public enum SlidingWindow {
     ///   - limit: what hits may cost in a window. With 0 or less nothing is admitted.
     ///   - cost: what this hit counts for in `current`. 0 asks whether one of cost 1 would be admitted.
     ///   - nowUnixMilliseconds: the moment at which the hit was counted, so that its window is the one the counts are of.
-    public static func judge(
+    static func judge(
         _ counts: WindowCounts, limit: Int, window: Window, cost: Int = 1, nowUnixMilliseconds: Int64
     ) -> LimitStatus {
         let number = window.number(atMilliseconds: nowUnixMilliseconds)

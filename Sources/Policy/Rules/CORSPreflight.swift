@@ -4,16 +4,16 @@ private let origin = Array("origin".utf8)
 private let requestedMethodField = Array("access-control-request-method".utf8)
 
 /// A browser's question whether a page may send a request (Fetch §3.2.2): it never has credentials.
-public enum CORSPreflight {
+enum CORSPreflight {
     /// The headers by which one is told from another OPTIONS request.
-    public static let headerNames = [origin, requestedMethodField]
+    static let headerNames = [origin, requestedMethodField]
 
     /// The method that the page wants to use, whose rule the question is about.
     ///
     /// - Returns: nil for a request that is no preflight: it must be OPTIONS with one `Origin` and one
     ///   `Access-Control-Request-Method`.
     @_lifetime(borrow request)
-    public static func requestedMethod(
+    static func requestedMethod(
         of request: borrowing RequestView
     ) -> Span<UInt8>? {
         guard request.method.equals("OPTIONS"), request.header(origin.span, at: 0) != nil,

@@ -41,7 +41,7 @@ public final class ClaimHeader: Sendable {
     }
 
     /// - Parameter buffer: where the value is appended, if there is one to set.
-    public func evaluate(_ claims: JSONObject, to buffer: ByteBuffer) -> HeaderOutcome {
+    func evaluate(_ claims: JSONObject, to buffer: ByteBuffer) -> HeaderOutcome {
         let start = buffer.count
         for path in self.claims {
             guard let value = path.value(in: claims) else { continue }

@@ -2,7 +2,7 @@ import Bytes
 import JSON
 
 /// What became of a text that is made of values.
-public enum Rendering: Sendable, Equatable {
+enum Rendering: Sendable, Equatable {
     /// It was appended.
     case value
     /// A value that has no default is missing; nothing was appended.

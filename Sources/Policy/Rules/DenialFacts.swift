@@ -2,19 +2,19 @@ import Bytes
 import JSON
 
 /// What is known of a denial when it is answered.
-public struct DenialFacts: Sendable {
+struct DenialFacts: Sendable {
     /// The stable reason.
-    public var reason: [UInt8]
+    var reason: [UInt8]
     /// A sentence for people, as UTF-8.
-    public var message: [UInt8]
+    var message: [UInt8]
     /// When the request could succeed.
-    public var retryAfterSeconds: Int?
+    var retryAfterSeconds: Int?
     /// When the window of the limit that denied it ends.
-    public var resetUnixSeconds: Int64?
+    var resetUnixSeconds: Int64?
     /// The names of the limits that denied it.
-    public var violatedPolicies: [[UInt8]]
+    var violatedPolicies: [[UInt8]]
 
-    public init(
+    init(
         reason: [UInt8], message: [UInt8], retryAfterSeconds: Int? = nil, resetUnixSeconds: Int64? = nil,
         violatedPolicies: [[UInt8]] = []
     ) {

@@ -26,7 +26,7 @@ public struct HeaderOperation: Sendable {
     /// What is to be done to the header.
     ///
     /// - Parameter buffer: where the value is appended, if there is one to set.
-    public func evaluate(
+    func evaluate(
         request: borrowing RequestView, claims: JSONObject, denial: DenialFacts? = nil, to buffer: ByteBuffer
     ) -> HeaderOutcome {
         guard case .set(let template) = change else { return .remove }
@@ -39,7 +39,7 @@ public struct HeaderOperation: Sendable {
 }
 
 /// What is to be done to a header.
-public enum HeaderOutcome: Sendable, Equatable {
+enum HeaderOutcome: Sendable, Equatable {
     /// It gets the value that was appended.
     case set
     /// It must not be there, whoever sent it.

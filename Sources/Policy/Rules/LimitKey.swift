@@ -2,14 +2,14 @@ import Bytes
 import JSON
 
 /// Who a request is counted for.
-public struct LimitSubject: Sendable {
+struct LimitSubject: Sendable {
     /// The user's id; nil where nobody is known.
-    public var subject: [UInt8]?
+    var subject: [UInt8]?
     /// The id of the API key that the request came with.
-    public var apiKey: [UInt8]?
-    public var claims: JSONObject
+    var apiKey: [UInt8]?
+    var claims: JSONObject
 
-    public init(subject: [UInt8]? = nil, apiKey: [UInt8]? = nil, claims: JSONObject = JSONObject()) {
+    init(subject: [UInt8]? = nil, apiKey: [UInt8]? = nil, claims: JSONObject = JSONObject()) {
         self.subject = subject
         self.apiKey = apiKey
         self.claims = claims
@@ -100,7 +100,7 @@ public struct LimitKey: Sendable {
     ///
     /// - Returns: false, and nothing is appended, where the key would be longer than ``RuleLimits/limitKeyBytes``, a claim is a
     ///   list or an object, or the client's address none: the request can't be counted, and must be denied.
-    public func append(
+    func append(
         of subject: LimitSubject, request: borrowing RequestView, to buffer: ByteBuffer
     ) -> Bool {
         let start = buffer.count

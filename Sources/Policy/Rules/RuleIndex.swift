@@ -3,7 +3,7 @@
 /// A tree of path segments for each host, laid out in arrays of plain values: nothing is retained, and so nothing written that
 /// workers share. A lookup allocates nothing, visits no node twice, and so looks at no more nodes than there are segments in
 /// the patterns of the request's hosts, however a path is made.
-public final class RuleIndex: Sendable {
+final class RuleIndex: Sendable {
     /// One place in a tree: what a path may go on with, and the rules whose patterns end here.
     struct Node {
         var literals = 0..<0
@@ -53,7 +53,7 @@ public final class RuleIndex: Sendable {
     /// - Parameter rules: a name for messages, and what the rule matches. ``rule(authority:method:path:)`` tells a rule by its
     ///   place in this list.
     /// - Throws: where two rules are equally specific and both match a request, or there are more than ``RuleLimits`` allows.
-    public init(_ rules: [(name: String, matcher: RequestMatcher)]) throws(RuleMistake) {
+    init(_ rules: [(name: String, matcher: RequestMatcher)]) throws(RuleMistake) {
         guard rules.count <= RuleLimits.rules else {
             throw RuleMistake("there are \(rules.count) rules, more than \(RuleLimits.rules)")
         }
@@ -83,7 +83,7 @@ public final class RuleIndex: Sendable {
     ///   - authority: host and perhaps port.
     ///   - path: in its normal form, without the query; or `*`.
     /// - Returns: its place in the list that the index was made of; nil where no rule matches.
-    public func rule(authority: Span<UInt8>, method: Span<UInt8>, path: Span<UInt8>) -> Int? {
+    func rule(authority: Span<UInt8>, method: Span<UInt8>, path: Span<UInt8>) -> Int? {
         let method = bit(of: method)
         if !exactHosts.isEmpty || !wildcardHosts.isEmpty {
             let text = self.text

@@ -121,7 +121,7 @@ public struct Template: Sendable {
     // MARK: Rendering
 
     /// Appends the text to `buffer`. In a body a missing value is nothing; a header then has none at all.
-    public func render(
+    func render(
         request: borrowing RequestView, claims: JSONObject, denial: DenialFacts? = nil, to buffer: ByteBuffer
     ) -> Rendering {
         let start = buffer.count
