@@ -50,7 +50,10 @@ struct HealthProbe {
     ) async -> Bool {
         while !isReady() {
             if isLate() { return false }
-            if session?.move() == true { await waiter.yieldTurn() } else if !isReady() { await waiter.park() }
+            let hasMoved = session?.move() == true
+            // Whoever waits for a stream of it is told so.
+            if let session, session.isOver { session.close() }
+            if hasMoved { await waiter.yieldTurn() } else if !isReady() { await waiter.park() }
         }
         return true
     }
