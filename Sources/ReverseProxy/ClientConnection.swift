@@ -94,11 +94,15 @@ final class ClientConnection {
         while stream.isReadable {
             followReload()
             // An idle connection holds neither buffers nor an exchange: they are lent while there are bytes in hand.
-            let exchange = worker.takeExchange()
-            let after = await serve(with: exchange)
+            var exchange = worker.takeExchange()
+            var after = await serve(with: exchange)
+            while after == .keepAlive, !exchange.input.isEmpty {
+                exchange = replace(exchange)
+                after = await serve(with: exchange)
+            }
             if after == .linger { await linger(exchange.input) }
             let http2 = after == .http2 ? HTTP2Connection(self, received: exchange.input) : nil
-            worker.giveBack(exchange)
+            exchange.worker.giveBack(exchange)
             switch after {
             case .keepAlive where stream.isReadable: await waiter.yieldTurn()
             case .keepAlive: return .idle
@@ -114,11 +118,22 @@ final class ClientConnection {
         return .idle
     }
 
+    /// An exchange of the latest configuration, with what has come already: a client that pipelines follows a reload as well.
+    private func replace(_ former: Exchange) -> Exchange {
+        followReload()
+        let next = worker.takeExchange()
+        let left = former.input
+        next.input.append(left.bytes)
+        former.worker.giveBack(former)
+        return next
+    }
+
+    /// One request after the other, for as long as there is something in hand and no other configuration.
     private func serve(with exchange: Exchange) async -> AfterExchange {
         while true {
             let after = await exchange.run(for: self)
             isNew = false
-            guard after == .keepAlive, !exchange.input.isEmpty else { return after }
+            guard after == .keepAlive, !exchange.input.isEmpty, !worker.isRetired else { return after }
             // What is answered at once never parks: without this, a client that pipelines has the loop to itself.
             await waiter.yieldTurn()
         }

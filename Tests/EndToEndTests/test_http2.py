@@ -647,6 +647,21 @@ def test_what_a_client_says_while_it_takes_nothing_is_heard_once_it_does(gateway
         assert len(client.answer(stream).body) == total
 
 
+def test_a_client_that_opens_streams_on_and_on_does_not_hold_up_a_drain(upstream):
+    """It answers no PING either, and so never shows that it knows."""
+    upstream.play(lambda connection: connection.read_head())
+    with Gateway({"/api/projects": upstream}, proxy_yaml="timeouts: { drain_milliseconds: 500 }\n") as gateway:
+        with HTTP2Client(gateway.port, consumes=False) as client:
+            client.request("POST", token=TOKEN, end=False)
+            upstream.wait_for_requests(1)
+            gateway.proxy.send(15)
+
+            def ended():
+                client.request("POST", token=TOKEN, end=False)
+                return not gateway.proxy.is_running
+            until(ended, 10, "the proxy has ended")
+
+
 def test_an_answer_that_nobody_takes_is_given_up(small_gateway, upstream):
     """The exchange has ended, since its answer fits what the gateway holds for the client; the connection has to end it."""
     upstream.play(lambda connection: [connection.read_request(), connection.send(respond(200, b"x" * 10_000))])

@@ -45,6 +45,21 @@ def test_routes_are_swapped_and_what_is_in_flight_is_finished_by_the_old_ones(up
         assert idle.request("GET", "/api/old", token=token()).status == 404
 
 
+def test_a_client_that_never_stops_sending_follows_too(upstream, other):
+    """With each request comes the first byte of the next: there is always something in hand."""
+    upstream.behaviour = answer(200, b"old")
+    request = request_bytes("GET", "/api/old", token=token())
+    with Gateway({"/api/old": upstream}, workers=1) as gateway, gateway.connect() as client:
+        client.send(request + request[:1])
+        assert client.read_response().body == b"old"
+        gateway.reload_proxy(routes={"/api/new": other})
+        until_all(gateway, "/api/new", 200)
+        client.send(request[1:] + request[:1])
+        assert client.read_response().body == b"old"  # begun before
+        client.send(request[1:] + request[:1])
+        assert client.read_response().status == 404
+
+
 def test_the_connection_of_a_request_that_outlived_its_configuration_is_not_kept(upstream, other):
     go = threading.Event()
 

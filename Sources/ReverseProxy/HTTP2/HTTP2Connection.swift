@@ -131,9 +131,10 @@ final class HTTP2Connection {
 
     // MARK: Bytes
 
-    /// A client that doesn't take what it is sent is not listened to: its frames would be answered into memory.
+    /// A client that doesn't take what it is sent is not listened to: its frames would be answered into memory. Nor is one that opens
+    /// streams on and on when a drain is over.
     private var mayReceive: Bool {
-        !isLost && client.stream.isReadable && output.count < Self.outputBytes && !session.isOver
+        !isLost && client.stream.isReadable && output.count < Self.outputBytes && !session.isOver && !worker.isDrainOver
     }
 
     private func receive() -> Bool {
