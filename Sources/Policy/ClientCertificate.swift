@@ -29,7 +29,7 @@ public enum CertificateFact: String, CaseIterable, Sendable {
     func normal(_ text: String) throws(RuleMistake) -> String {
         switch self {
         case .subject, .uri, .email: return text
-        case .dns: return text.lowercased()
+        case .dns: return text.lowercasedASCII
         case .fingerprint:
             let digits = text.lowercased().filter { $0 != ":" }
             guard digits.utf8.count == 64, digits.utf8.allSatisfy({ $0.hexadecimalValue != nil }) else {

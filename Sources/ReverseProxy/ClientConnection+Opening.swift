@@ -1,3 +1,4 @@
+import Bytes
 import EventLoop
 import PolicyProtocol
 import TLS
@@ -26,7 +27,7 @@ extension ClientConnection {
         guard let certificate else { return nil }
         let names = certificate.names.map { name -> (kind: CertificateNameKind, text: String) in
             switch name.kind {
-            case .domain: (.domain, name.text.lowercased())
+            case .domain: (.domain, name.text.lowercasedASCII)
             case .uri: (.uri, name.text)
             case .email: (.email, name.text)
             }

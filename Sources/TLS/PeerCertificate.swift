@@ -11,10 +11,12 @@ public final class PeerCertificate: Sendable {
 
     /// Reads an `X509`; nil where it can't be read.
     init?(_ certificate: OpaquePointer) {
-        guard let fingerprint = unsafe Self.fingerprint(certificate), let subject = unsafe Self.subject(certificate) else { return nil }
+        guard let fingerprint = unsafe Self.fingerprint(certificate), let subject = unsafe Self.subject(certificate),
+            let names = unsafe AlternativeName.all(of: certificate)
+        else { return nil }
         self.subject = subject
         self.fingerprint = fingerprint
-        names = unsafe AlternativeName.all(of: certificate)
+        self.names = names
     }
 
     private static func fingerprint(_ certificate: OpaquePointer) -> [UInt8]? {
@@ -50,13 +52,19 @@ public struct AlternativeName: Equatable, Sendable {
     /// As it stands in the certificate.
     public let text: String
 
-    /// Those of the kinds above, in the certificate's order.
-    static func all(of certificate: OpaquePointer) -> [AlternativeName] {
-        guard let found = unsafe X509_get_ext_d2i(certificate, NID_subject_alt_name, nil, nil) else { return [] }
+    /// Those of the kinds above, in the certificate's order. Nil where one can't be told: who is asked not to be called something must not pass
+    /// for want of a name.
+    static func all(of certificate: OpaquePointer) -> [AlternativeName]? {
+        var isCritical: Int32 = 0
+        guard let found = unsafe X509_get_ext_d2i(certificate, NID_subject_alt_name, &isCritical, nil) else {
+            // -1: there is no such extension.
+            return isCritical == -1 ? [] : nil
+        }
         let names = OpaquePointer(found)
         defer { unsafe GENERAL_NAMES_free(names) }
         let count = unsafe openssl_general_name_count(names)
-        return (0..<count).compactMap { index in
+        var all: [AlternativeName] = []
+        for index in 0..<count {
             let type = unsafe openssl_general_name_type(names, index)
             let kind: Kind? = switch type {
             case GEN_DNS: .domain
@@ -64,12 +72,14 @@ public struct AlternativeName: Equatable, Sendable {
             case GEN_URI: .uri
             default: nil
             }
-            guard let kind else { return nil }
+            guard let kind else { continue }
             var first: UnsafePointer<UInt8>?
             let count = unsafe openssl_general_name_text(names, index, &first)
             let bytes = unsafe Array(UnsafeBufferPointer(start: first, count: Int(count)))
             // A zero byte has passed a longer name off as a shorter one (CVE-2009-2408).
-            return bytes.contains(0) ? nil : AlternativeName(kind: kind, text: String(decoding: bytes, as: UTF8.self))
+            guard !bytes.contains(0) else { return nil }
+            all.append(AlternativeName(kind: kind, text: String(decoding: bytes, as: UTF8.self)))
         }
+        return all
     }
 }

@@ -158,7 +158,7 @@ import EventLoop
         guard let certificate = unsafe SSL_CTX_get0_certificate(handle), let key = unsafe X509_get0_pubkey(certificate) else {
             throw .last("read the certificate in \(files.certificate)")
         }
-        let names = unsafe AlternativeName.all(of: certificate).filter { $0.kind == .domain }.map(\.text)
+        let names = unsafe (AlternativeName.all(of: certificate) ?? []).filter { $0.kind == .domain }.map(\.text)
         let kind = unsafe EVP_PKEY_get_base_id(key)
         if let index = unsafe known.firstIndex(where: { !$0.kinds.contains(kind) && $0.names == names }) {
             // The same names with another kind of key (ECDSA beside RSA): the client's abilities choose between the two.
