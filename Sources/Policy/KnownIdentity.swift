@@ -5,10 +5,17 @@ public final class KnownIdentity {
     public let identity: Identity
     /// That of the rule asked for last, as most identities come under one only.
     private var latest: PreparedRule?
-    /// Those of the others.
-    private var others: [PreparedRule] = []
+    /// By the rule's place.
+    private var kept: [Int: PreparedRule] = [:]
+    private let maximumKept: Int
 
-    public init(_ identity: Identity) { self.identity = identity }
+    /// Of how many rules somebody's is kept: it is made anew for who comes under more of them by turns. Nobody in particular comes under any.
+    private static let maximumRules = 16
+
+    public init(_ identity: Identity) {
+        self.identity = identity
+        maximumKept = identity.kind == .anonymous ? .max : Self.maximumRules
+    }
 
     /// Of the rules of one ``PolicyRules`` at a time: what was made for others is made anew.
     ///
@@ -19,10 +26,10 @@ public final class KnownIdentity {
     }
 
     private func find(_ rule: Rule, in buffer: ByteBuffer) -> PreparedRule {
-        let place = others.firstIndex { $0.rule.index == rule.index }
-        let found = place.map { others[$0] }.flatMap { $0.rule === rule ? $0 : nil } ?? PreparedRule(rule, identity, in: buffer)
-        if let place { others.remove(at: place) }
-        if let latest, latest.rule.index != rule.index { others.append(latest) }
+        let known = kept[rule.index].flatMap { $0.rule === rule ? $0 : nil }
+        let found = known ?? PreparedRule(rule, identity, in: buffer)
+        if known == nil, kept.count >= maximumKept { kept.removeAll(keepingCapacity: true) }
+        kept[rule.index] = found
         latest = found
         return found
     }
