@@ -37,7 +37,7 @@ struct start {
 static int linux_become(void *argument) {
     struct start *start = argument;
     struct sigaction ordinary = { .sa_handler = SIG_DFL };
-    sigset_t none;
+    sigset_t blocked;
     char digits[16];
     int length = 0;
     for (int i = 0; i < start->count; i++) {
@@ -48,8 +48,12 @@ static int linux_become(void *argument) {
     for (int i = 0; i < length; i++) start->process[i] = digits[length - 1 - i];
     start->process[length] = 0;
     for (int i = 1; i < NSIG; i++) sigaction(i, &ordinary, 0);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, 0);
+    // Until the program takes them, what an operator sends to all of a unit must not end it.
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGHUP);
+    sigaddset(&blocked, SIGUSR1);
+    sigaddset(&blocked, SIGUSR2);
+    sigprocmask(SIG_SETMASK, &blocked, 0);
     execve(start->path, start->arguments, start->environment);
 failed:
     start->error = errno;
