@@ -64,7 +64,10 @@ final class EndpointStatus: Sendable {
                 if error.isExhaustion { throw .exhausted }
                 continue
             }
-            if let first, socket.send(first) != .sent { throw .endpoint }
+            if let first, socket.send(first) != .sent {
+                socket.close()
+                throw .endpoint
+            }
             guard let security else { return (socket, address) }
             let left = max(end - waiter.loop.nowMilliseconds, 1)
             if let stream = await security.begin(on: socket, waiter, timeoutMilliseconds: left, taking: turns) { return (stream, address) }
