@@ -85,6 +85,12 @@
         unsafe swap(&state.pointee, &other.state.pointee)
     }
 
+    /// Moves all that this holds to `other` without a copy: they exchange their storage. Traps where `other` holds bytes.
+    public func moveAll(to other: ByteBuffer) {
+        precondition(other.isEmpty, "only an empty buffer takes all of another's bytes")
+        unsafe swap(&state.pointee, &other.state.pointee)
+    }
+
     // MARK: Appending
 
     @inlinable public func append(_ byte: UInt8) {

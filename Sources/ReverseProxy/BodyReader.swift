@@ -91,6 +91,12 @@ struct BodyReader {
     private mutating func take(
         _ count: Int, from input: ByteBuffer, to output: ByteBuffer, as coding: Coding, _ room: Int
     ) -> Int {
+        // As a rule it is all that came, and goes on as it is. Buffers are of one size, so what came fits.
+        if coding == .identity, count > 0, count == input.count, output.isEmpty, input.capacity == output.capacity {
+            input.moveAll(to: output)
+            byteCount &+= count
+            return count
+        }
         let taken = min(count, room &- output.count)
         guard taken > 0 else { return 0 }
         let data = input.bytes.extracting(0..<taken)
