@@ -355,9 +355,8 @@ private func counted(_ current: Int, _ previous: Int, isFallback: Bool = false, 
             #expect(results == [counted(count, 0, isFallback: true, isLate: true)])
             #expect(took >= 49)
         }
-        let (results, took) = await timed { await store.hits(200, at: moment) }
-        #expect(results.count == 200 && results.allSatisfy { $0.isFallback == true })
-        #expect(took < 49)
+        let results = await store.hits(200, at: moment)
+        #expect(results.count == 200 && results.allSatisfy { $0.isFallback == true && $0.isLate == false })
         scene.redis.resume()
         await store.waitUntilRedisCounts()
         // The three that were late are counted in Redis too: they passed.

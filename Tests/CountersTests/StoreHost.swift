@@ -155,6 +155,11 @@ extension CountResult {
     var isFallback: Bool? {
         if case .counted(_, let receipt) = self { receipt.isFallback } else { nil }
     }
+
+    /// Whether Redis was waited for in vain first. Nil where it wasn't counted.
+    var isLate: Bool? {
+        if case .counted(_, let receipt) = self { receipt.isLate } else { nil }
+    }
 }
 
 /// Waits for what is looked up.

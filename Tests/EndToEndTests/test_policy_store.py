@@ -188,7 +188,7 @@ def test_two_limits_and_a_revocation_are_asked_in_one_round_trip(gateway, redis)
 def counted(url: str, yaml: str = "", count: int = 3):
     """Runs a gateway with this Redis: it admits so many and no more, and counts nothing by itself."""
     with ScriptedUpstream() as upstream, Gateway(
-            {"/api": upstream}, policyd_env={"REDIS_URL": url}, env={"RATE_LIMIT": str(count), "RATE_WINDOW_SECONDS": "3600"},
+            {"/api": upstream}, policyd_env={"REDIS_URL": url}, env={"RATE_LIMIT": str(count), "RATE_WINDOW_SECONDS": "86400"},
             policyd_yaml="decision_log: {mode: all}\n" + yaml) as gateway:
         statuses = [gateway.get("/api/x", user=f"usr_{n}").status for n in range(4) for _ in range(count + 1)]
         assert statuses == ([200] * count + [429]) * 4
