@@ -1,5 +1,6 @@
 """Sockets that a service manager has opened (sd_listen_fds(3)): each is used where its address says so, or the program does not start."""
 
+import contextlib
 import os
 import pathlib
 import socket
@@ -33,7 +34,11 @@ def refusal(process: Process) -> str:
 
 
 def inodes(pid: int) -> set[int]:
-    return {os.stat(entry.path).st_ino for entry in os.scandir(f"/proc/{pid}/fd")}
+    found = set()
+    for entry in os.scandir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):  # closed in the meantime
+            found.add(os.stat(entry.path).st_ino)
+    return found
 
 
 def health(port: int, host: str = "127.0.0.1") -> int:
