@@ -57,6 +57,10 @@ extension Policy.Decision {
 }
 
 extension LimitFieldWriter where Self: ~Copyable {
+    mutating func setResponseHeader(_ name: Span<UInt8>, decimal number: Int) {
+        setResponseHeader(name, byteCount: number.decimalCharacterCount) { $0.append(decimal: number) }
+    }
+
     /// Items of a list, with a comma between them (RFC 9651 §3.1).
     fileprivate mutating func setList(_ name: [UInt8], _ items: [[UInt8]]) {
         let byteCount = items.reduce(2 * (items.count - 1)) { $0 + $1.count }

@@ -56,10 +56,6 @@ struct EnvoyAnswer {
         var fields: CheckResponseWriter.Fields
         let value: ByteBuffer
 
-        mutating func setResponseHeader(_ name: Span<UInt8>, decimal number: Int) {
-            setResponseHeader(name, byteCount: number.decimalCharacterCount) { $0.append(decimal: number) }
-        }
-
         mutating func setResponseHeader(_ name: Span<UInt8>, byteCount: Int, _ append: (ByteBuffer) -> Void) {
             let value = value
             value.clear()

@@ -60,10 +60,6 @@ struct HTTPAnswer {
     private struct Limits: LimitFieldWriter {
         let output: ByteBuffer
 
-        func setResponseHeader(_ name: Span<UInt8>, decimal number: Int) {
-            setResponseHeader(name, byteCount: number.decimalCharacterCount) { $0.append(decimal: number) }
-        }
-
         func setResponseHeader(_ name: Span<UInt8>, byteCount: Int, _ append: (ByteBuffer) -> Void) {
             output.append(name)
             output.append(": ")

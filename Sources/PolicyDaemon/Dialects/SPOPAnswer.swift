@@ -61,10 +61,6 @@ struct SPOPAnswer {
     private struct Limits: LimitFieldWriter {
         let frame: ByteBuffer
 
-        func setResponseHeader(_ name: Span<UInt8>, decimal number: Int) {
-            setResponseHeader(name, byteCount: number.decimalCharacterCount) { $0.append(decimal: number) }
-        }
-
         func setResponseHeader(_ name: Span<UInt8>, byteCount: Int, _ append: (ByteBuffer) -> Void) {
             frame.beginSet("response.", name)
             frame.append(spopStringOf: byteCount)
