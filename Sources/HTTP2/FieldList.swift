@@ -68,10 +68,7 @@ public struct FieldList: Sendable {
     /// Appends a field whose name may have capital letters, which HTTP/2 does not (RFC 9113 §8.2.1).
     public mutating func append(lowercasing name: Span<UInt8>, _ value: Span<UInt8>) {
         let start = bytes.count
-        for index in name.indices {
-            let byte = name[index]
-            bytes.append(byte >= UInt8(ascii: "A") && byte <= UInt8(ascii: "Z") ? byte | 0x20 : byte)
-        }
+        for index in name.indices { bytes.append(name[index].lowercasedASCII) }
         appendValue(value, ofNameAt: start)
     }
 

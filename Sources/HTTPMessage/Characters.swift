@@ -1,3 +1,5 @@
+import Bytes
+
 /// Which bytes may stand where, a bit each: a bit test has no branch.
 enum Characters {
     /// `tchar` (RFC 9110 §5.6.2).
@@ -28,14 +30,14 @@ extension Span where Element == UInt8 {
     /// Whether these bytes are those of `text`, ASCII letters in any case. `text` is in lower case.
     @inlinable public func equalsIgnoringCase(_ text: StaticString) -> Bool {
         guard count == text.utf8CodeUnitCount else { return false }
-        for index in indices where unsafe lowerASCII(self[index]) != text.utf8Start[index] { return false }
+        for index in indices where unsafe self[index].lowercasedASCII != text.utf8Start[index] { return false }
         return true
     }
 
     /// Whether these bytes are those of `other`, ASCII letters in any case.
     public func equalsIgnoringCase(_ other: Span<UInt8>) -> Bool {
         guard count == other.count else { return false }
-        for index in indices where lowerASCII(self[index]) != lowerASCII(other[index]) { return false }
+        for index in indices where self[index].lowercasedASCII != other[index].lowercasedASCII { return false }
         return true
     }
 
@@ -47,8 +49,4 @@ extension Span where Element == UInt8 {
         while end > start, Characters.isBlank(self[end &- 1]) { end &-= 1 }
         return extracting(start..<end)
     }
-}
-
-@inlinable func lowerASCII(_ byte: UInt8) -> UInt8 {
-    byte >= UInt8(ascii: "A") && byte <= UInt8(ascii: "Z") ? byte | 0x20 : byte
 }

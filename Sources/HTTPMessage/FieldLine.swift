@@ -95,7 +95,7 @@ extension Span where Element == UInt8 {
     public func mayBeTaken(for name: Span<UInt8>) -> Bool {
         guard count == name.count else { return false }
         for index in indices {
-            if lowerASCII(self[index]).foldedInHeaderName != name[index].foldedInHeaderName { return false }
+            if self[index].lowercasedASCII.foldedInHeaderName != name[index].foldedInHeaderName { return false }
         }
         return true
     }

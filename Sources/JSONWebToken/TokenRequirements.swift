@@ -1,3 +1,4 @@
+import Bytes
 import JSON
 
 /// What a token must say, besides being signed.
@@ -77,7 +78,7 @@ public struct TokenRequirements: Sendable, Equatable {
     private func isWanted(_ audience: String) -> Bool { audiences.contains { $0.utf8.elementsEqual(audience.utf8) } }
 
     private static func mediaType(_ type: String) -> [UInt8] {
-        let lower = type.utf8.map { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) ? $0 | 0x20 : $0 }
+        let lower = type.utf8.map(\.lowercasedASCII)
         return lower.contains(UInt8(ascii: "/")) ? lower : Array("application/".utf8) + lower
     }
 }

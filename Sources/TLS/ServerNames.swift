@@ -1,3 +1,5 @@
+import Bytes
+
 /// Which certificate answers to which name: an exact one before a wildcard, which stands for one label (RFC 9525 §6.3).
 struct ServerNames: Sendable, Equatable {
     private var exact: [String: Int] = [:]
@@ -25,7 +27,7 @@ struct ServerNames: Sendable, Equatable {
 
     /// Names are compared without regard to case, and the root's dot is no part of them.
     private static func normalize(_ name: String) -> String {
-        let lowered = String(decoding: name.utf8.map { (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 }, as: UTF8.self)
+        let lowered = name.lowercasedASCII
         return lowered.hasSuffix(".") ? String(lowered.dropLast()) : lowered
     }
 }

@@ -21,8 +21,6 @@ enum Characters {
         default: isPlain(byte)
         }
     }
-
-    static func lowercase(_ byte: UInt8) -> UInt8 { isUpper(byte) ? byte | 0x20 : byte }
 }
 
 /// FNV-1a: what is looked up by it is compared byte by byte before it is believed, and only configuration stands in a table.

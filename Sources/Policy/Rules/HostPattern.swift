@@ -12,7 +12,7 @@ public struct HostPattern: Sendable, Hashable, CustomStringConvertible {
         guard text.utf8.count <= RuleLimits.hostBytes else {
             throw RuleMistake("a host has \(text.utf8.count) bytes, more than \(RuleLimits.hostBytes)")
         }
-        let bytes = text.utf8.map(Characters.lowercase)
+        let bytes = text.utf8.map(\.lowercasedASCII)
         let isWildcard = bytes.starts(with: "*.".utf8)
         let name = isWildcard ? Array(bytes.dropFirst()) : bytes
         guard !name.contains(UInt8(ascii: "*")) else {
@@ -68,7 +68,7 @@ public struct HostPattern: Sendable, Hashable, CustomStringConvertible {
     }
 
     private static func hasName(_ name: Span<UInt8>, at start: Int, _ authority: Span<UInt8>) -> Bool {
-        for index in name.indices where Characters.lowercase(authority[start &+ index]) != name[index] { return false }
+        for index in name.indices where authority[start &+ index].lowercasedASCII != name[index] { return false }
         return true
     }
 

@@ -1,3 +1,5 @@
+import Bytes
+
 /// Finds the most specific rule for a request. Immutable, and shared by all workers.
 ///
 /// A tree of path segments for each host, laid out in arrays of plain values: nothing is retained, and so nothing written that
@@ -107,7 +109,7 @@ final class RuleIndex: Sendable {
     private func exactTree(_ host: Range<Int>, _ authority: Span<UInt8>) -> Tree? {
         let text = self.text
         var hash = ByteHash()
-        for index in host { hash.add(Characters.lowercase(authority[index])) }
+        for index in host { hash.add(authority[index].lowercasedASCII) }
         var index = lowerBound(of: hash.value, in: exactHosts.indices) { exactHosts[$0].hash }
         while index < exactHosts.count, exactHosts[index].hash == hash.value {
             if HostPattern.isName(text.span.extracting(exactHosts[index].host), host, of: authority) { return exactHosts[index] }

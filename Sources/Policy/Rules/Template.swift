@@ -181,7 +181,7 @@ public struct Template: Sendable {
             let authority = request.authority
             let host = HostPattern.host(of: authority)
             guard !host.isEmpty else { return .missing }
-            let name = host.map { Characters.lowercase(authority[$0]) }
+            let name = host.map { authority[$0].lowercasedASCII }
             escaping.append(name.span, to: buffer)
         case .segment(let index):
             guard let range = PathPattern.segment(index, of: request.path) else { return .missing }
