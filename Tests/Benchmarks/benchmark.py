@@ -22,6 +22,7 @@ import processes
 import report
 from contenders import Gatehouse, HAProxy, Nginx, PolicyDaemon, Site, Upstream
 from harness.tokens import token
+from machine import tell
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CLIENTS = (1, 64, 256)
@@ -51,8 +52,7 @@ def main() -> None:
 
 def measure(options: argparse.Namespace, site: Site, tokens_file: pathlib.Path) -> None:
     """Takes the figures asked for and prints each as soon as it is there."""
-    if machine.load_average() > 0.5:
-        tell(f"warning: the load average is {machine.load_average()}: take figures to quote on a quiet machine")
+    machine.warn_if_busy()
     print(machine.description(ROOT), end="\n\n")
 
     samples: report.Samples = {}
@@ -156,10 +156,6 @@ def parse_options() -> argparse.Namespace:
     options.gateways = [name for name in GATEWAYS if name in names] or list(GATEWAYS)
     options.figures = [name for name in FIGURES if name in names] or list(FIGURES)
     return options
-
-
-def tell(progress: str) -> None:
-    print(progress, file=sys.stderr, flush=True)
 
 
 main()

@@ -22,6 +22,7 @@ import policy
 import references
 import report
 from contenders import ConfiguredPolicyDaemon, Site
+from machine import tell
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 USERS = 10_000
@@ -58,8 +59,7 @@ def main() -> None:
     if options.binaries is None:
         return
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as an exception, so that all that was started is stopped
-    if machine.load_average() > 0.5:
-        tell(f"warning: the load average is {machine.load_average()}: take figures to quote on a quiet machine")
+    machine.warn_if_busy()
     with tempfile.TemporaryDirectory(prefix="gatehouse-benchmark-") as name:
         cases = all_cases(options.algorithms)
         rounds = measure(options, cases, pathlib.Path(name))
@@ -198,10 +198,6 @@ def parse_options() -> argparse.Namespace:
         parser.error("--rounds is at least 1, and --seconds more than 0")
     options.algorithms = [name for name in references.ALGORITHMS if name in names] or list(references.ALGORITHMS)
     return options
-
-
-def tell(progress: str) -> None:
-    print(progress, file=sys.stderr, flush=True)
 
 
 main()

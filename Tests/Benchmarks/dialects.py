@@ -26,6 +26,7 @@ import questions
 import report
 from contenders import Gatehouse, Site, Upstream
 from harness.tokens import token
+from machine import tell
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 IN_FLIGHT = (1, 64)
@@ -45,8 +46,7 @@ def main() -> None:
         return
     processes.lift_descriptor_limit()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as an exception, so that all that was started is stopped
-    if machine.load_average() > 0.5:
-        tell(f"warning: the load average is {machine.load_average()}: take figures to quote on a quiet machine")
+    machine.warn_if_busy()
     print(machine.description(ROOT), end="\n\n")
     with tempfile.TemporaryDirectory(prefix="gatehouse-benchmark-") as name:
         directory, secret = pathlib.Path(name), secrets.token_hex(32)
@@ -147,10 +147,6 @@ def parse_options() -> argparse.Namespace:
         parser.error("--rounds is at least 1, and --seconds more than 0")
     options.parts = [options.only] if options.only else ["alone", "whole"]
     return options
-
-
-def tell(progress: str) -> None:
-    print(progress, file=sys.stderr, flush=True)
 
 
 main()

@@ -27,6 +27,7 @@ import report
 from contenders import LARGE_BYTES, LARGE_PATH, PATH, Contender, Gatehouse, HAProxy, Nginx, Site, Upstream
 from harness.authority import Authority, Identity
 from harness.tokens import token
+from machine import tell
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 GATEWAYS = {contender.name: contender for contender in (HAProxy, Nginx, Gatehouse)}
@@ -59,8 +60,7 @@ def main() -> None:
         return
     processes.lift_descriptor_limit()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as an exception, so that all that was started is stopped
-    if machine.load_average() > 0.5:
-        tell(f"warning: the load average is {machine.load_average()}: take figures to quote on a quiet machine")
+    machine.warn_if_busy()
     print(machine.description(ROOT), end="\n\n")
     with tempfile.TemporaryDirectory(prefix="gatehouse-benchmark-") as name:
         secret = secrets.token_hex(32)
@@ -211,10 +211,6 @@ def parse_options() -> argparse.Namespace:
         parser.error("--rounds is at least 1, and --seconds more than 0")
     options.figures = [options.only] if options.only else list(FIGURES)
     return options
-
-
-def tell(progress: str) -> None:
-    print(progress, file=sys.stderr, flush=True)
 
 
 main()

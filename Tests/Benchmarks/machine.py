@@ -6,6 +6,7 @@ import pathlib
 import platform
 import re
 import subprocess
+import sys
 
 
 def description(root: pathlib.Path) -> str:
@@ -26,8 +27,15 @@ def description(root: pathlib.Path) -> str:
     )
 
 
-def load_average() -> float:
-    return os.getloadavg()[0]
+def warn_if_busy() -> None:
+    load_average = os.getloadavg()[0]
+    if load_average > 0.5:
+        tell(f"warning: the load average is {load_average}: take figures to quote on a quiet machine")
+
+
+def tell(progress: str) -> None:
+    """What is done meanwhile: not part of the report."""
+    print(progress, file=sys.stderr, flush=True)
 
 
 def _first(pattern: str, text: str) -> str:
