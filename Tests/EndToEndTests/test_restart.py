@@ -40,14 +40,18 @@ def ended_well(process) -> None:
 
 # Handed over by the running process, at SIGUSR2
 
+def hand_over_again_and_again(process, load) -> None:
+    for _ in range(RESTARTS):
+        load.wait_for(200)
+        process.hand_over()
+    load.wait_for(200)
+
+
 @pytest.mark.parametrize("fresh", [False, True], ids=["kept alive", "fresh connections"])
 def test_no_request_fails_while_the_proxy_is_handed_over_again_and_again(upstream, fresh):
     with Gateway({"/api/projects": upstream}, env=ENVIRONMENT, proxy_yaml=PATIENT) as gateway:
         with Load(gateway, USERS, fresh=fresh) as load:
-            for _ in range(RESTARTS):
-                load.wait_for(200)
-                gateway.proxy.hand_over()
-            load.wait_for(200)
+            hand_over_again_and_again(gateway.proxy, load)
         check(load, upstream)
         ended_well(gateway.proxy)
         assert gateway.proxy.terminate() == 0
@@ -56,10 +60,7 @@ def test_no_request_fails_while_the_proxy_is_handed_over_again_and_again(upstrea
 def test_no_request_fails_while_a_proxy_with_tls_is_handed_over_again_and_again(upstream):
     with TLSGateway({"/api/projects": upstream}, authority=Authority(), env=ENVIRONMENT, proxy_yaml=PATIENT) as gateway:
         with Load(gateway, USERS, fresh=True) as load:
-            for _ in range(RESTARTS):
-                load.wait_for(200)
-                gateway.proxy.hand_over()
-            load.wait_for(200)
+            hand_over_again_and_again(gateway.proxy, load)
         check(load, upstream)
         ended_well(gateway.proxy)
 
@@ -67,10 +68,7 @@ def test_no_request_fails_while_a_proxy_with_tls_is_handed_over_again_and_again(
 def test_no_request_fails_while_the_daemon_is_handed_over_again_and_again(upstream):
     with Gateway({"/api/projects": upstream}, env=ENVIRONMENT, proxy_yaml=PATIENT) as gateway:
         with Load(gateway, USERS) as load:
-            for _ in range(RESTARTS):
-                load.wait_for(200)
-                gateway.daemon.hand_over()
-            load.wait_for(200)
+            hand_over_again_and_again(gateway.daemon, load)
         check(load, upstream)
         ended_well(gateway.daemon)
         assert gateway.daemon.terminate() == 0
