@@ -4,8 +4,15 @@ import Bytes
 public final class BufferPool {
     /// What a lent buffer can hold before it grows, in bytes.
     public static let bufferBytes = 16 * 1024
+    /// What a buffer for bulk can hold, in bytes: a large body then takes an eighth of the system calls, and of the wake-ups at its
+    /// receiver, which are the dearer ones.
+    public static let bulkBytes = 128 * 1024
     /// How many buffers are kept for the next borrower.
     private static let maximumKept = 256
+    /// How many buffers for bulk there are at the most; who comes later has to do with one of the usual size.
+    private static let maximumBulk = 64
+    /// How many of those are kept for the next borrower.
+    private static let maximumBulkKept = 8
 
     private var shelf = Shelf()
 
@@ -20,10 +27,28 @@ public final class BufferPool {
         shelf.furnish(buffer)
     }
 
-    /// Takes the storage back from a buffer that ``furnish(_:)`` gave it to, where nothing is in it.
+    /// Gives an empty buffer the storage of one for bulk; while all of those are lent, as ``furnish(_:)`` does. It is to be given back
+    /// by ``strip(_:)`` or ``shrink(_:)``.
+    public func furnishForBulk(_ buffer: ByteBuffer) {
+        guard buffer.capacity < Self.bulkBytes, buffer.isEmpty else { return }
+        strip(buffer)
+        shelf.furnishForBulk(buffer)
+    }
+
+    /// Takes the storage back from a buffer that ``furnish(_:)`` or ``furnishForBulk(_:)`` gave it to, where nothing is in it.
     public func strip(_ buffer: ByteBuffer) {
-        guard buffer.capacity == Self.bufferBytes, buffer.isEmpty else { return }
+        guard buffer.capacity == Self.bufferBytes || buffer.capacity == Self.bulkBytes, buffer.isEmpty else { return }
         shelf.strip(buffer)
+    }
+
+    /// Puts a buffer for bulk, and what is in it, on storage of the usual size.
+    public func shrink(_ buffer: ByteBuffer) {
+        guard buffer.capacity == Self.bulkBytes else { return }
+        let usual = take()
+        usual.append(buffer.bytes)
+        buffer.clear()
+        strip(buffer)
+        usual.moveAll(to: buffer)
     }
 
     /// Takes back a buffer. One that has grown is let go, so that one large message doesn't stay in memory for good.
@@ -36,9 +61,22 @@ public final class BufferPool {
         var kept: [ByteBuffer] = []
         /// Buffers whose storage has been lent to others: small ones.
         private var shells: [ByteBuffer] = []
+        private var keptForBulk: [ByteBuffer] = []
+        /// How many buffers for bulk there are, lent or kept.
+        private var bulkCount = 0
 
         mutating func furnish(_ buffer: ByteBuffer) {
-            let lender = kept.popLast() ?? ByteBuffer(capacity: BufferPool.bufferBytes)
+            lend(kept.popLast() ?? ByteBuffer(capacity: BufferPool.bufferBytes), to: buffer)
+        }
+
+        mutating func furnishForBulk(_ buffer: ByteBuffer) {
+            if let lender = keptForBulk.popLast() { return lend(lender, to: buffer) }
+            guard bulkCount < BufferPool.maximumBulk else { return furnish(buffer) }
+            bulkCount += 1
+            lend(ByteBuffer(capacity: BufferPool.bulkBytes), to: buffer)
+        }
+
+        private mutating func lend(_ lender: ByteBuffer, to buffer: ByteBuffer) {
             buffer.exchangeStorage(with: lender)
             if shells.count < BufferPool.maximumKept { shells.append(lender) }
         }
@@ -50,9 +88,19 @@ public final class BufferPool {
         }
 
         mutating func give(_ buffer: ByteBuffer) {
+            if buffer.capacity == BufferPool.bulkBytes { return giveForBulk(buffer) }
             guard kept.count < BufferPool.maximumKept, buffer.capacity == BufferPool.bufferBytes else { return }
             buffer.clear()
             kept.append(buffer)
+        }
+
+        private mutating func giveForBulk(_ buffer: ByteBuffer) {
+            guard keptForBulk.count < BufferPool.maximumBulkKept else {
+                bulkCount -= 1
+                return
+            }
+            buffer.clear()
+            keptForBulk.append(buffer)
         }
     }
 }

@@ -21,6 +21,8 @@ struct BodyReader {
     private(set) var hasEnded = true
     /// How many bytes of content have passed.
     private(set) var byteCount = 0
+    /// Whether some of what is there waits for the output to be sent.
+    private(set) var isHeldUp = false
 
     init() {}
 
@@ -72,7 +74,9 @@ struct BodyReader {
         while output.count < room {
             switch try decoder.next(in: input) {
             case .needsMoreBytes: return
-            case .data(let count): decoder.took(take(count, from: input, to: output, as: coding, room))
+            case .data(let count):
+                decoder.took(take(count, from: input, to: output, as: coding, room))
+                if isHeldUp { return }
             case .end(let trailerByteCount):
                 hasEnded = true
                 if coding == .chunked {
@@ -91,13 +95,21 @@ struct BodyReader {
     private mutating func take(
         _ count: Int, from input: ByteBuffer, to output: ByteBuffer, as coding: Coding, _ room: Int
     ) -> Int {
-        // As a rule it is all that came, and goes on as it is. Buffers are of one size, so what came fits.
-        if coding == .identity, count > 0, count == input.count, output.isEmpty, input.capacity == output.capacity {
+        isHeldUp = false
+        guard count > 0 else { return 0 }
+        // As a rule it is all that came, and goes on as it is: by an exchange of storage.
+        let mayGoAsItIs = coding == .identity && count == input.count
+        if mayGoAsItIs, output.isEmpty {
             input.moveAll(to: output)
             byteCount &+= count
             return count
         }
         let taken = min(count, room &- output.count)
+        // Behind the first of it, which goes with the head, it is worth waiting for that.
+        if taken < count {
+            isHeldUp = true
+            if mayGoAsItIs, byteCount > 0 { return 0 }
+        }
         guard taken > 0 else { return 0 }
         let data = input.bytes.extracting(0..<taken)
         if coding == .chunked { output.append(chunk: data) } else { output.append(data) }

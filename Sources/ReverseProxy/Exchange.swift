@@ -212,6 +212,7 @@ final class Exchange {
         upstreamOutput.clear()
         output.clear()
         stripBuffers()
+        worker.loop.buffers.shrink(input)
         check.waiter = nil
     }
 

@@ -37,7 +37,7 @@ struct Relay {
     /// Rounds that may move something, a buffer at the most each, before the other tasks and the sockets have their turn.
     private static let roundsPerTurn = 16
     /// What a buffer is filled to before its bytes have to be sent on.
-    private static let roomBytes = BufferPool.bufferBytes - 64
+    static let roomBytes = BufferPool.bufferBytes - 64
 
     private let exchange: Exchange
     private let client: ClientConnection
@@ -53,6 +53,8 @@ struct Relay {
     private var responseBody = BodyReader()
     private var responseScanner = HeadScanner()
     private var responseCoding = BodyReader.Coding.identity
+    private var requestFlow: Flow
+    private var responseFlow: Flow
     private var interimCount = 0
     /// Whether the rest of the request is not sent any more: the upstream takes no more of it.
     private var isRequestAbandoned = false
@@ -76,6 +78,9 @@ struct Relay {
         deadline = forwarding.deadline
         breakerWaits = forwarding.breakerPass != nil
         requestBody = BodyReader(exchange.head.framing, limits: exchange.worker.limits)
+        // What goes to a stream of many is copied there, into memory that has a limit of its own.
+        requestFlow = Flow(mayBeBulk: exchange.head.framing != .chunked && !upstream.isStreamOfMany)
+        responseFlow = Flow(mayBeBulk: !client.isHTTP2)
     }
 
     /// Bytes of the response's content that have been passed on.
@@ -147,9 +152,11 @@ struct Relay {
         let before = exchange.upstreamOutput.count
         try pass(exchange)
         var hasMoved = exchange.upstreamOutput.count > before
-        if !requestBody.hasEnded, clientStream.isReadable, exchange.upstreamOutput.count < Self.roomBytes {
+        if !requestBody.hasEnded, !requestBody.isHeldUp, clientStream.isReadable, exchange.upstreamOutput.count < Self.roomBytes {
+            requestFlow.furnishIfBulk(exchange.input, exchange.worker.loop.buffers)
             switch clientStream.receive(into: exchange.input) {
-            case .received:
+            case .received(let byteCount):
+                requestFlow.note(byteCount)
                 hasMoved = true
                 try pass(exchange)
             case .wouldBlock: break
@@ -187,12 +194,15 @@ struct Relay {
         let input = exchange.upstreamInput
         // While there is room behind it, what is left in the input is a head or a chunk's frame in parts, and limited as such.
         // Behind the response nothing is read: it would be kept, without a limit, for as long as the client doesn't read.
-        guard upstreamStream.isReadable, !hasUpstreamEnded, !(hasBegunResponse && responseBody.hasEnded),
+        guard upstreamStream.isReadable, !hasUpstreamEnded, !(hasBegunResponse && responseBody.hasEnded), !responseBody.isHeldUp,
             exchange.output.count < Self.roomBytes
         else { return false }
-        exchange.worker.loop.buffers.furnish(input)
+        let buffers = exchange.worker.loop.buffers
+        buffers.furnish(input)
+        responseFlow.furnishIfBulk(input, buffers)
         switch upstreamStream.receive(into: input) {
-        case .received:
+        case .received(let byteCount):
+            responseFlow.note(byteCount)
             hasReceivedAnything = true
             return true
         case .wouldBlock: return false
@@ -271,7 +281,7 @@ struct Relay {
         guard hasBegunResponse else {
             return upstream.isReused && !hasReceivedAnything ? .staleConnection : .upstreamFailed(.upstreamBrokeOff)
         }
-        guard !responseBody.hasEnded, exchange.output.count < Self.roomBytes else { return nil }
+        guard !responseBody.hasEnded, !responseBody.isHeldUp, exchange.output.count < Self.roomBytes else { return nil }
         guard responseBody.endsWithConnection, !hasUpstreamFailed else { return .upstreamFailed(.upstreamBrokeOff) }
         if exchange.upstreamInput.isEmpty { responseBody.connectionEnded(exchange.output, as: responseCoding) }
         return nil

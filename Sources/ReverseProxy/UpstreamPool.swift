@@ -15,6 +15,8 @@ final class UpstreamConnection {
 
     /// Whether it is one client's alone.
     fileprivate let isForOne: Bool
+    /// Whether it is a stream of an HTTP/2 connection.
+    var isStreamOfMany: Bool { address == nil }
 
     init(_ stream: any ByteStream, to address: SocketAddress, addressVersion: Int, isForOne: Bool = false) {
         self.isForOne = isForOne

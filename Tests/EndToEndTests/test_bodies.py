@@ -1,5 +1,6 @@
 """Bodies of any size pass through in constant memory, and no faster than their reader takes them."""
 
+import contextlib
 import hashlib
 import os
 import threading
@@ -131,6 +132,32 @@ def test_a_large_download_passes_in_constant_memory(gateway, upstream, size, fra
                 watch.look()
         assert taken == size
         assert digest.hexdigest() == digest_of(size)
+
+
+def test_many_large_downloads_at_once_to_readers_that_pause(gateway, upstream):
+    """More than there are buffers for bulk; each reader takes a piece, and leaves the rest where it is until the others have had theirs."""
+    total, count = 4 * MEGABYTE, 80
+
+    def script(connection):
+        connection.read_request()
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % total)
+        for piece in pieces(total):
+            connection.send(piece)
+    upstream.play(script)
+    with contextlib.ExitStack() as stack, Watch(gateway, growth=24 * MEGABYTE):
+        clients = [stack.enter_context(Client(gateway, timeout=60)) for _ in range(count)]
+        for client in clients:
+            client.send(request(GET))
+        bodies = [(body_of(client, client.read_head()), hashlib.blake2b()) for client in clients]
+        while bodies:
+            left = []
+            for body, digest in bodies:
+                if piece := next(body, None):
+                    digest.update(piece)
+                    left.append((body, digest))
+                else:
+                    assert digest.hexdigest() == digest_of(total)
+            bodies = left
 
 
 def body_of(client, head):
