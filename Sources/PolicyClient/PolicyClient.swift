@@ -65,44 +65,67 @@ public final class PolicyClient {
         }
     }
 
-    private let configuration: Configuration
+    private var configuration: Configuration
     private let loop: EventLoop
     private let logger: Logger
-    private var connections: [PolicyConnection?]
-    /// Of each endpoint: the connections that the daemon wants to end, the latest last.
-    private var leaving: [[PolicyConnection]]
-    private let leavingWaiters: [Waiter]
-    private let endpoints: [Endpoint]
+    /// Each endpoint's.
+    private var links: [DaemonLink] = []
     private var next = 0
+    /// Those of the endpoints before: asked for want of a connection to the ones of now, until there is one, or none is to be had.
+    private var former: [DaemonLink] = []
+    /// Every link that has yet to end.
+    private var running: [DaemonLink] = []
+    private var toRun: [DaemonLink] = []
+    private let starter: Waiter
+    /// When the endpoints were named that are asked now.
+    private var namedAtMilliseconds: Int64
     private var isStopping = false
-    /// Of each endpoint: whether the attempt to connect that is under way, or the next one, may come to something. Not so where the last one
-    /// was refused.
-    private var isPromising: [Bool]
     /// When the last connection was lost that a CHECK could be sent on.
     private var lostAtMilliseconds: Int64
     /// How many wait for a connection.
     private var awaitingCount = 0
 
     public init(_ endpoints: [Endpoint], configuration: Configuration, loop: EventLoop, logger: Logger) {
-        self.endpoints = endpoints
         self.configuration = configuration
         self.loop = loop
         self.logger = logger
-        connections = Array(repeating: nil, count: endpoints.count)
-        leaving = Array(repeating: [], count: endpoints.count)
-        leavingWaiters = endpoints.map { _ in Waiter(loop: loop) }
-        isPromising = Array(repeating: true, count: endpoints.count)
+        starter = Waiter(loop: loop)
+        namedAtMilliseconds = loop.nowMilliseconds
         lostAtMilliseconds = loop.nowMilliseconds
+        name(endpoints)
+    }
+
+    private func name(_ endpoints: [Endpoint]) {
+        links = endpoints.map { DaemonLink($0, configuration, of: self, loop: loop, logger: logger) }
+        toRun += links
+        starter.wake()
+    }
+
+    /// Asks others from now on, or differently, on new connections. What was asked before is still answered; until one of `endpoints` has
+    /// greeted, or none can be had there at once, those before are asked as they were.
+    public func ask(_ endpoints: [Endpoint], configuration: Configuration) {
+        guard !isStopping else { return }
+        if former.isEmpty { former = links } else { for link in links { link.retire() } }
+        self.configuration = configuration
+        namedAtMilliseconds = loop.nowMilliseconds
+        lostAtMilliseconds = loop.nowMilliseconds
+        next = 0
+        name(endpoints)
+        loop.wakeAll()
     }
 
     /// A connection that a CHECK can be sent on now, each in its turn; nil where no daemon answers.
     public func usableConnection() -> PolicyConnection? {
-        for _ in connections.indices {
-            next = next + 1 < connections.count ? next + 1 : 0
-            if let connection = connections[next], connection.isUsable { return connection }
+        for _ in links.indices {
+            next = next + 1 < links.count ? next + 1 : 0
+            if let connection = links[next].connection, connection.isUsable { return connection }
         }
-        for connections in leaving {
-            if let connection = connections.last, connection.isUsableMeanwhile { return connection }
+        for link in links {
+            if let connection = link.connectionMeanwhile { return connection }
+        }
+        for link in former {
+            if let connection = link.connection, connection.isUsable { return connection }
+            if let connection = link.connectionMeanwhile { return connection }
         }
         return nil
     }
@@ -123,113 +146,55 @@ public final class PolicyClient {
             waiter.clearDeadline()
         }
         waiter.setDeadline(afterMilliseconds: left)
-        while isPromising.contains(true), !isStopping, !waiter.isDue {
+        while isPromising, !isStopping, !waiter.isDue {
             await waiter.park()
             if let connection = usableConnection() { return connection }
         }
         return nil
     }
 
-    private func note(_ index: Int, isPromising: Bool) {
-        self.isPromising[index] = isPromising
+    private var isPromising: Bool { links.contains { $0.isPromising } }
+
+    /// A connection was lost that a CHECK could be sent on.
+    func noteLoss() { lostAtMilliseconds = loop.nowMilliseconds }
+
+    /// An attempt to connect has come to something or not.
+    func noteAttempt() {
         if awaitingCount > 0 { loop.wakeAll() }
+        guard !former.isEmpty else { return }
+        let isLate = loop.nowMilliseconds - namedAtMilliseconds >= configuration.successionMilliseconds
+        guard isLate || !isPromising || links.contains(where: { $0.connection != nil }) else { return }
+        for link in former { link.retire() }
+        former = []
+        loop.wakeAll()
     }
 
     /// Keeps a connection to each endpoint until ``stop()``. To be called once, on the client's loop.
     public func run(isolation: isolated (any Actor)? = #isolation) async {
         await withDiscardingTaskGroup { group in
-            for index in endpoints.indices {
-                // Naming the isolation is what makes a task inherit it.
-                group.addImmediateTask(executorPreference: loop) {
-                    _ = isolation
-                    await self.maintain(index)
+            while !isStopping {
+                while let link = toRun.popLast() {
+                    running.append(link)
+                    // Naming the isolation is what makes a task inherit it.
+                    group.addImmediateTask(executorPreference: loop) {
+                        _ = isolation
+                        await link.maintain()
+                    }
+                    group.addImmediateTask(executorPreference: loop) {
+                        _ = isolation
+                        await link.serveLeaving()
+                        self.running.removeAll { $0 === link }
+                    }
                 }
-                group.addImmediateTask(executorPreference: loop) {
-                    _ = isolation
-                    await self.serveLeaving(index)
-                }
+                await starter.park()
             }
         }
-    }
-
-    /// Keeps the connection to one endpoint until ``stop()``.
-    private func maintain(_ index: Int) async {
-        let endpoint = endpoints[index]
-        let waiter = Waiter(loop: loop)
-        let pauses = configuration.reconnectMilliseconds
-        var pause = pauses.lowerBound
-        var lastComplaint: String?
-        var isSaidToAnswer = false
-        var leftAt: Int64 = 0
-        while !isStopping {
-            let complaint: String
-            let start = loop.nowMilliseconds
-            do {
-                let connection = try await PolicyConnection.open(
-                    endpoint, configuration, on: Waiter(loop: loop), unless: { self.isStopping })
-                retireLeaving(index)
-                connections[index] = connection
-                note(index, isPromising: true)
-                if !isSaidToAnswer { logger.info("asking \(connection.session.hello.name) on \(endpoint.name)") }
-                isSaidToAnswer = true
-                let closingWords = await connection.serveUntilLeaving { self.isStopping }
-                connections[index] = nil
-                leftAt = loop.nowMilliseconds
-                lostAtMilliseconds = leftAt
-                if closingWords == nil { hand(connection, of: index) }
-                complaint = closingWords ?? "the daemon is draining"
-            } catch {
-                // Who connects and is not greeted may have come while a daemon starts.
-                let isGreetingLate = (error as? ProtocolError)?.code == .helloLate
-                if !isGreetingLate || loop.nowMilliseconds - leftAt >= configuration.successionMilliseconds { retireLeaving(index) }
-                note(index, isPromising: isGreetingLate)
-                complaint = "\(error)"
-            }
-            guard !isStopping else { return }
-            // A daemon that greets and leaves again at once is no better than one that is not there.
-            if loop.nowMilliseconds - start > pauses.upperBound { (pause, lastComplaint) = (pauses.lowerBound, nil) }
-            // Said once, not at each try: an outage of an hour is not a thousand lines.
-            if complaint != lastComplaint {
-                logger.warning("policy socket \(endpoint.name): \(complaint)")
-                isSaidToAnswer = false
-            }
-            lastComplaint = complaint
-            await waiter.sleep(milliseconds: Int64.random(in: pause / 2...pause), unless: { self.isStopping })
-            pause = min(pause * 2, pauses.upperBound)
-        }
-    }
-
-    /// Serves the connections to one endpoint that its daemon wants to end, until ``stop()``. One is still asked, for want of
-    /// another, until ``maintain(_:)`` has connected again or failed to: so a daemon that makes its clients come anew, or
-    /// another that takes its place, is asked without a gap.
-    private func serveLeaving(_ index: Int) async {
-        let waiter = leavingWaiters[index]
-        while !isStopping {
-            guard let connection = leaving[index].first else {
-                await waiter.park()
-                continue
-            }
-            await connection.serveToTheEnd { self.isStopping }
-            leaving[index].removeFirst()
-            if !connection.isRetired { lostAtMilliseconds = loop.nowMilliseconds }
-        }
-    }
-
-    private func hand(_ connection: PolicyConnection, of index: Int) {
-        retireLeaving(index)
-        leaving[index].append(connection)
-        leavingWaiters[index].wake()
-    }
-
-    private func retireLeaving(_ index: Int) {
-        guard !leaving[index].isEmpty else { return }
-        lostAtMilliseconds = loop.nowMilliseconds
-        for connection in leaving[index] { connection.retire() }
     }
 
     /// Ends ``run()``. What still waits for a verdict is lost, so drain first.
     public func stop() {
         isStopping = true
+        for link in running { link.stop() }
         loop.wakeAll()
     }
 }
