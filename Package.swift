@@ -60,7 +60,7 @@ let package = Package(
         module("JSONWebToken", ["Bytes", "JSON", "COpenSSL"]),
         module("HTTP2", ["Bytes", "CNghttp2"]),
         module("EventLoop", ["Bytes", "CLinux"]),
-        module("Settings", ["CLinux", yams]),
+        module("Settings", ["CLinux", yams, logging]),
         // Floor 3
         module("TLS", ["Bytes", "EventLoop", "Settings", "COpenSSL", logging]),
         module("PolicyClient", ["Bytes", "PolicyProtocol", "EventLoop", logging]),

@@ -3,15 +3,24 @@ import CLinux
 /// The listening sockets of a process. One that it was started with, by a service manager (sd_listen_fds(3)) or by the process before,
 /// is used by whoever asks for its address, whatever its place among them: so the clients in its queue are served. The others are opened.
 ///
-/// To be used in one thread, in this order: ask for every socket, ``refuseUntaken()``, ``takeOver()``, accept.
+/// To be used in one thread, in this order: ask for every socket, ``refuseUntaken()``, ``takeOver()``, accept. Later another set of sockets may
+/// take the place of this one (``replace(_:)``).
 public final class ListeningSockets {
     private var untaken: [PassedSocket] = []
     private var locks: [Int32] = []
     private var wanted: [SocketAddress] = []
-    private var listeners: [Listener] = []
+    private var opened: [Opened] = []
+    /// During a replacement: those of before that nobody has asked for again.
+    private var replaced: [Opened] = []
     private var predecessor: ProcessChannel?
     /// Whether this process was started by the one before, to take its place.
     public let hasPredecessor: Bool
+
+    /// A listener, and the address that it was asked for by: its port may have been any.
+    private struct Opened {
+        let asked: SocketAddress
+        let listener: Listener
+    }
 
     /// Takes what this process was started with.
     ///
@@ -35,14 +44,17 @@ public final class ListeningSockets {
 
     /// Listens on an IP address and port.
     public func tcp(_ address: SocketAddress, backlog: Int32 = 1024) throws -> Listener {
-        guard let passed = take(address) else { return keep(try Listener.tcp(address, backlog: backlog)) }
-        return keep(Listener(descriptor: passed.descriptor, address: passed.address, file: nil))
+        if let listener = takeReplaced(address) { return listener }
+        guard let passed = take(address) else { return keep(try Listener.tcp(address, backlog: backlog), as: address) }
+        return keep(Listener(descriptor: passed.descriptor, address: passed.address, file: nil), as: address)
     }
 
     /// Listens on a Unix socket of the given mode. The file of a service manager's socket is the manager's, and its mode is only looked at.
     public func unix(path: String, mode: mode_t, backlog: Int32 = 1024) throws -> Listener {
-        guard let passed = take(try SocketAddress.unix(path: path)) else {
-            return keep(try Listener.unix(path: path, mode: mode, backlog: backlog))
+        let address = try SocketAddress.unix(path: path)
+        if let listener = takeReplaced(address) { return listener }
+        guard let passed = take(address) else {
+            return keep(try Listener.unix(path: path, mode: mode, backlog: backlog), as: address)
         }
         let present = mode_t(try unsafe SystemError.check(linux_mode(path), "\(passed.title): its file"))
         let lock = takeLock(of: path)
@@ -51,11 +63,11 @@ public final class ListeningSockets {
         }
         if lock != nil, present != mode { try unsafe SystemError.check(linux_chmod(path, mode), "chmod \(path)") }
         return keep(Listener(
-            descriptor: passed.descriptor, address: passed.address, file: lock.map { SocketFile(path, lock: $0) }))
+            descriptor: passed.descriptor, address: passed.address, file: lock.map { SocketFile(path, lock: $0) }), as: address)
     }
 
-    private func keep(_ listener: Listener) -> Listener {
-        listeners.append(listener)
+    private func keep(_ listener: Listener, as asked: SocketAddress) -> Listener {
+        opened.append(Opened(asked: asked, listener: listener))
         return listener
     }
 
@@ -89,7 +101,7 @@ public final class ListeningSockets {
             throw UnfitDescriptor(description: "the process before has not made way")
         }
         self.predecessor = nil
-        for listener in listeners { listener.file?.take() }
+        for opened in opened { opened.listener.file?.take() }
         for passed in untaken { discard(passed) }
         untaken = []
     }
@@ -101,19 +113,42 @@ public final class ListeningSockets {
         _ = Listener(descriptor: passed.descriptor, address: passed.address, file: file)
     }
 
+    // MARK: Another set of them
+
+    /// Has `ask` ask for every socket of another configuration. One that is open already is used, a Unix socket with the mode that it has;
+    /// the others are opened, and those of before that nobody asks for are let go.
+    ///
+    /// - Throws: what `ask` throws; those of before are open then, and no others.
+    public func replace<Outcome>(_ ask: () throws -> Outcome) rethrows -> Outcome {
+        let before = opened
+        (opened, replaced, wanted) = ([], before, [])
+        defer { replaced = [] }
+        do {
+            return try ask()
+        } catch {
+            opened = before
+            throw error
+        }
+    }
+
+    private func takeReplaced(_ address: SocketAddress) -> Listener? {
+        guard let index = replaced.firstIndex(where: { $0.asked == address }) else { return nil }
+        return keep(replaced.remove(at: index).listener, as: address)
+    }
+
     // MARK: Those of a successor
 
     /// What a successor is to be started with to find these sockets.
     public var toPass: [PassedDescriptor] {
-        listeners.map { PassedDescriptor($0.descriptor, name: "gatehouse") }
-            + listeners.compactMap(\.file).map { PassedDescriptor($0.lock, name: PassedDescriptors.lockName) }
+        opened.map { PassedDescriptor($0.listener.descriptor, name: "gatehouse") }
+            + opened.compactMap(\.listener.file).map { PassedDescriptor($0.lock, name: PassedDescriptors.lockName) }
     }
 
     /// The files of Unix sockets stay when this process stops listening: they are the successor's.
     public func handOver() {
-        for listener in listeners { listener.file?.handOver() }
+        for opened in opened { opened.listener.file?.handOver() }
     }
 
     /// Lets go of the sockets: each closes when nobody else listens on it.
-    public func letGo() { listeners = [] }
+    public func letGo() { opened = [] }
 }

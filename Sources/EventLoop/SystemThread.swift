@@ -24,6 +24,9 @@ import CLinux
     /// Has the calling thread, which runs no loop, pause.
     public static func pause(milliseconds: UInt32) { usleep(milliseconds * 1000) }
 
+    /// Lets it end by itself, where nobody is to wait for that.
+    public func detach() { pthread_detach(handle) }
+
     /// Waits for the thread's end.
     public func join() { pthread_join(handle, nil) }
 

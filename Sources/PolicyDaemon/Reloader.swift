@@ -38,6 +38,9 @@ final class Reloader: Sendable {
                 if !waiting.isEmpty { logger.warning("reloaded, but for what needs a restart: \(waiting.joined(separator: ", "))") }
                 current = setup
                 logger.notice("reloaded: \(configuration.rules.rules.count) rules, counting in \(configuration.place)")
+                // All copies of the logger have one level.
+                var logger = logger
+                logger.logLevel = configuration.logLevel
                 return nil
             } catch {
                 logger.error("not reloaded, the configuration before is still in force:\n\(error)")

@@ -78,7 +78,6 @@ extension DaemonConfiguration {
         if admin != other.admin { options.append("admin.listen") }
         if maximumConnections != other.maximumConnections { options.append("maximum_connections") }
         if decisionLog != other.decisionLog { options.append("decision_log") }
-        if logLevel != other.logLevel { options.append("log_level") }
         return options
     }
 }

@@ -30,10 +30,15 @@ final class ListenerSetup: Sendable {
     }
 
     /// Reads the certificates of all listeners.
-    static func all(_ settings: [ListenerSettings]) throws(TLSFailure) -> [ListenerSetup] {
+    ///
+    /// - Parameter former: those of the configuration before, whose TLS sessions go on.
+    static func all(_ settings: [ListenerSettings], replacing former: [ListenerSetup] = []) throws(TLSFailure) -> [ListenerSetup] {
         var certificates: [ServerCertificates?] = []
         for listener in settings {
-            certificates.append(try listener.tls.map { tls throws(TLSFailure) in try ServerCertificates(tls, of: listener.url) })
+            let before = former.first { $0.settings.host == listener.host && $0.settings.port == listener.port }?.certificates
+            certificates.append(try listener.tls.map { tls throws(TLSFailure) in
+                try ServerCertificates(tls, of: listener.url, replacing: before)
+            })
         }
         let secure = certificates.compactMap { $0 }
         return zip(settings, certificates).map { listener, certificates in

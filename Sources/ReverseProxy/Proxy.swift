@@ -34,11 +34,8 @@ public struct Proxy {
         let sockets = try ListeningSockets()
         let setup = try setup()
         let prepared = try Latch(configuration.workers)
-        let (workers, ports) = try makeWorkers(setup, sockets, prepared)
         let keeper = UpstreamKeeper(setup.upstreams, loop: try EventLoop(), logger: logger)
-        let watch = try CertificateWatch(setup.listeners.compactMap(\.certificates), logger: logger)
-        let reloader = ProxyReloader(setup, workers: workers, keeper: keeper, watch: watch, readAgain: readAgain, logger: logger)
-        let admin = try makeAdmin(setup, reloader, sockets)
+        let (workers, reloader, ports) = try makeWorkers(setup, sockets, keeper, prepared)
         try sockets.refuseUntaken()
         let logThread = try SystemThread(name: "log") { setup.logWriter.run() }
         let threads = try workers.enumerated().map { index, worker in
@@ -55,42 +52,41 @@ public struct Proxy {
             Task(executorPreference: worker.loop) { await worker.open() }
         }
         try writeStartLines(ports: ports, setup.logWriter)
-        if let admin {
+        if let admin = reloader.admin {
             try admin.start()
             logger.notice("metrics at \(admin.address)")
         }
         if !sockets.hasPredecessor { ServiceManager.notifyReady() }
         let handover = Handover(logger: logger)
-        if serve(signals, reloader, setup.logWriter, handover, sockets) {
-            // From now on its questions are the successor's to answer.
-            admin?.stop()
-        } else {
-            ServiceManager.notifyStopping()
-        }
+        let isFollowed = serve(signals, reloader, handover, sockets)
+        reloader.requests.end()
+        // From now on its questions are the successor's to answer.
+        if isFollowed { reloader.admin?.stop() } else { ServiceManager.notifyStopping() }
         sockets.letGo()
-        setup.observation?.readiness.noteDrain()
-        logger.notice("draining: no new connections, what is in flight has \(configuration.timeouts.drain / 1000) s")
+        reloader.setup.observation?.readiness.noteDrain()
+        let drainMilliseconds = reloader.setup.configuration.timeouts.drain
+        logger.notice("draining: no new connections, what is in flight has \(drainMilliseconds / 1000) s")
         for worker in workers {
             Task(executorPreference: worker.loop) { await worker.drain() }
         }
         for thread in threads { thread.join() }
         Task(executorPreference: keeper.loop) { await keeper.stop() }
         keeperThread.join()
-        admin?.stop()
-        watch?.stop()
+        reloader.admin?.stop()
+        reloader.watch?.stop()
         setup.logWriter.finish()
         logThread.join()
     }
 
     /// Returns when the proxy is to end, and whether another process has taken its place.
     private func serve(
-        _ signals: Signals, _ reloader: ProxyReloader, _ log: LogWriter, _ handover: Handover, _ sockets: ListeningSockets
+        _ signals: Signals, _ reloader: ProxyReloader, _ handover: Handover, _ sockets: ListeningSockets
     ) -> Bool {
         while true {
             switch signals.wait() {
-            case Signals.hangUp: _ = reloader.reload()
+            case Signals.hangUp: reloader.requests.answer(by: reloader.reload)
             case Signals.user1:
-                do { try log.reopen() } catch { logger.error("the access log can't be opened again: \(error)") }
+                do { try reloader.setup.logWriter.reopen() } catch { logger.error("the access log can't be opened again: \(error)") }
             case Signals.user2:
                 if handover.advance(sockets) { return true }
             default:
@@ -98,14 +94,6 @@ public struct Proxy {
                 return false
             }
         }
-    }
-
-    private func makeAdmin(
-        _ setup: ProxySetup, _ reloader: ProxyReloader, _ sockets: ListeningSockets
-    ) throws -> AdminListener? {
-        guard let address = configuration.admin, let observation = setup.observation else { return nil }
-        let routes = [.metrics(observation.registry), .live, observation.readiness.route, reloader.route]
-        return try AdminListener(on: address, of: sockets, routes: routes, logger: logger)
     }
 
     /// A file holds requests alone: what the proxy says of itself stays on standard output.
@@ -117,17 +105,16 @@ public struct Proxy {
         output.run()
     }
 
-    /// The workers and `sockets` alone hold the listeners, so that their ports close as soon as all have let go of them.
+    /// Opens the listening sockets, each for all workers.
     private func makeWorkers(
-        _ setup: ProxySetup, _ sockets: ListeningSockets, _ prepared: Latch
-    ) throws -> ([ProxyWorker], ports: [Int]) {
-        let listeners = try configuration.allListeners.map { settings in
-            try sockets.tcp(SocketAddress.resolve(host: settings.host, port: settings.port)[0])
-        }
+        _ setup: ProxySetup, _ sockets: ListeningSockets, _ keeper: UpstreamKeeper, _ prepared: Latch
+    ) throws -> ([ProxyWorker], ProxyReloader, ports: [Int]) {
+        let entrances = try Entrance.all(in: configuration, of: sockets)
         let workers = try (0..<configuration.workers).map { _ in
-            ProxyWorker(setup, loop: try EventLoop(), listeners: listeners, prepared: prepared)
+            ProxyWorker(setup, loop: try EventLoop(), entrances: entrances, prepared: prepared)
         }
-        return (workers, listeners.map(\.address.port))
+        let reloader = try ProxyReloader(setup, at: entrances, of: sockets, workers: workers, keeper: keeper, readAgain: readAgain)
+        return (workers, reloader, entrances.map(\.listener.address.port))
     }
 
     /// A client takes a descriptor, and each of its requests another one towards its upstream.
@@ -156,12 +143,11 @@ public struct Proxy {
         return ProxySetup(
             configuration: configuration,
             upstreams: upstreams,
-            policyEndpoints: try configuration.policySockets.map { try PolicyClient.Endpoint(socketPath: $0) },
-            listeners: try ListenerSetup.all(configuration.allListeners),
+            policyEndpoints: try configuration.policyEndpoints,
             logWriter: logWriter,
             logger: logger,
             connections: SharedCount(maximum: configuration.limits.connections),
             streams: SharedCount(maximum: configuration.limits.mostRequests),
-            observation: configuration.admin == nil ? nil : try ProxyObservation(configuration, upstreams, logWriter))
+            observation: try ProxyObservation.ofThose(whoLookBy: configuration, upstreams, logWriter))
     }
 }

@@ -19,10 +19,13 @@ struct ProxyObservation: Sendable {
         metrics = try ProxyMetrics(registry, configuration, upstreams, log)
     }
 
-    init(_ configuration: ProxyConfiguration, _ upstreams: [UpstreamStatus], _ log: LogWriter) throws(UnfitMetrics) {
-        try self.init(
-            MetricRegistry(capacity: Self.metricCapacity), ProxyReadiness(workers: configuration.workers), configuration, upstreams,
-            log)
+    /// Nil where the configuration lets nobody look.
+    static func ofThose(
+        whoLookBy configuration: ProxyConfiguration, _ upstreams: [UpstreamStatus], _ log: LogWriter
+    ) throws(UnfitMetrics) -> ProxyObservation? {
+        guard configuration.admin != nil else { return nil }
+        return try ProxyObservation(
+            MetricRegistry(capacity: metricCapacity), ProxyReadiness(workers: configuration.workers), configuration, upstreams, log)
     }
 
     /// The same process under another configuration.

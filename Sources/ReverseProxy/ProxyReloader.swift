@@ -1,74 +1,112 @@
+import EventLoop
 import Logging
 import Settings
-import Synchronization
 import TLS
 import Telemetry
 
-/// Swaps the configuration of a running proxy, whole or not at all.
-final class ProxyReloader: Sendable {
-    private let current: Mutex<ProxySetup>
+/// Swaps the configuration of a running proxy, whole or not at all. For the main thread, as the listening sockets are.
+final class ProxyReloader {
+    private(set) var setup: ProxySetup
+    private(set) var admin: AdminListener?
+    private(set) var watch: CertificateWatch?
+    /// What the admin listener asks for.
+    let requests = ReloadRequests()
+    private var listeners: [ListenerSetup]
+    private let sockets: ListeningSockets
     private let workers: [ProxyWorker]
     private let keeper: UpstreamKeeper
-    private let watch: CertificateWatch?
     private let readAgain: @Sendable () throws(InvalidConfiguration) -> ProxyConfiguration
-    private let logger: Logger
+    private var logger: Logger
 
+    /// Opens the admin listener, and begins to watch the certificates.
     init(
-        _ setup: ProxySetup, workers: [ProxyWorker], keeper: UpstreamKeeper, watch: CertificateWatch?,
-        readAgain: @escaping @Sendable () throws(InvalidConfiguration) -> ProxyConfiguration, logger: Logger
-    ) {
-        current = Mutex(setup)
+        _ setup: ProxySetup, at entrances: [Entrance], of sockets: ListeningSockets, workers: [ProxyWorker], keeper: UpstreamKeeper,
+        readAgain: @escaping @Sendable () throws(InvalidConfiguration) -> ProxyConfiguration
+    ) throws {
+        self.setup = setup
+        self.sockets = sockets
         self.workers = workers
         self.keeper = keeper
-        self.watch = watch
         self.readAgain = readAgain
-        self.logger = logger
+        logger = setup.logger
+        listeners = entrances.map(\.setup)
+        watch = try CertificateWatch(listeners.compactMap(\.certificates), logger: logger)
+        admin = try makeAdmin(setup)
     }
 
     /// Reads the configuration and has every worker begin requests under it. What is in flight is finished under the one before.
     ///
     /// - Returns: nil, or why the old configuration stays.
     func reload() -> String? {
-        current.withLock { current in
-            do {
-                let configuration = try readAgain()
-                let setup = try current.replaced(by: configuration)
-                if configuration.accessLogPath != current.configuration.accessLogPath {
-                    try setup.logWriter.move(to: configuration.accessLogPath)
-                }
-                for worker in workers { Task(executorPreference: worker.loop) { await worker.adopt(setup) } }
-                Task(executorPreference: keeper.loop) { [keeper] in await keeper.adopt(setup.upstreams) }
-                watch?.lookNow()
-                setup.connections.setMaximum(configuration.limits.connections)
-                setup.streams.setMaximum(configuration.limits.mostRequests)
-                let waiting = current.configuration.needsRestart(for: configuration)
-                if !waiting.isEmpty { logger.warning("reloaded, but for what needs a restart: \(waiting.joined(separator: ", "))") }
-                current = setup
-                logger.notice("reloaded: \(configuration.routes.count) routes")
-                return nil
-            } catch {
-                logger.error("not reloaded, the configuration before is still in force:\n\(error)")
-                return "\(error)"
-            }
+        do {
+            let next = try setup.replaced(by: try readAgain())
+            try sockets.replace { try adopt(next) }
+            let level = next.configuration.logLevel
+            // Said if it is worth a line by either of the two.
+            logger.logLevel = min(level, logger.logLevel)
+            logger.notice("reloaded: \(next.configuration.routes.count) routes")
+            logger.logLevel = level
+            return nil
+        } catch {
+            logger.error("not reloaded, the configuration before is still in force:\n\(error)")
+            return "\(error)"
         }
     }
 
-    /// `POST /reload`.
-    var route: AdminRoute { .reload { [self] in reload() } }
-}
+    /// - Throws: before anything has changed.
+    private func adopt(_ next: ProxySetup) throws {
+        let entrances = try Entrance.all(in: next.configuration, of: sockets, replacing: listeners)
+        let (certificates, admin) = (entrances.compactMap(\.setup.certificates), try followingAdmin(next))
+        do {
+            if watch == nil { watch = try CertificateWatch(certificates, logger: logger) }
+            if admin !== self.admin { try admin?.start() }
+            if next.configuration.accessLogPath != setup.configuration.accessLogPath {
+                try next.logWriter.move(to: next.configuration.accessLogPath)
+            }
+        } catch {
+            if admin !== self.admin { admin?.retire() }
+            throw error
+        }
+        for worker in workers { Task(executorPreference: worker.loop) { await worker.adopt(next, entrances) } }
+        Task(executorPreference: keeper.loop) { [keeper] in await keeper.adopt(next.upstreams) }
+        watch?.watch(certificates)
+        next.connections.setMaximum(next.configuration.limits.connections)
+        next.streams.setMaximum(next.configuration.limits.mostRequests)
+        if admin !== self.admin { replaceAdmin(by: admin) }
+        tellOfChanges(next.configuration)
+        (setup, listeners) = (next, entrances.map(\.setup))
+    }
 
-extension ProxyConfiguration {
-    /// What a running proxy doesn't take over from another configuration.
-    fileprivate func needsRestart(for other: ProxyConfiguration) -> [String] {
-        var options: [String] = []
-        if host != other.host { options.append("host") }
-        if port != other.port { options.append("port") }
-        if listeners != other.listeners { options.append("listeners") }
-        if workers != other.workers { options.append("workers") }
-        if policySockets != other.policySockets { options.append("policy_sockets") }
-        if policyDeadlineMilliseconds != other.policyDeadlineMilliseconds { options.append("policy_deadline_milliseconds") }
-        if admin != other.admin { options.append("admin.listen") }
-        if logLevel != other.logLevel { options.append("log_level") }
-        return options
+    // MARK: The admin listener
+
+    private func makeAdmin(_ setup: ProxySetup) throws -> AdminListener? {
+        guard let address = setup.configuration.admin, let observation = setup.observation else { return nil }
+        let routes = [.metrics(observation.registry), .live, observation.readiness.route, .reload { [requests] in requests.ask() }]
+        return try AdminListener(on: address, of: sockets, routes: routes, logger: logger)
+    }
+
+    /// The admin listener of another configuration: the present one, where its address is the same.
+    private func followingAdmin(_ next: ProxySetup) throws -> AdminListener? {
+        guard let admin, let address = next.configuration.admin, address == setup.configuration.admin else { return try makeAdmin(next) }
+        _ = try address.listen(of: sockets)
+        return admin
+    }
+
+    /// The one before may be about to answer who has asked for this, so that nothing waits for its end.
+    private func replaceAdmin(by admin: AdminListener?) {
+        self.admin?.retire()
+        self.admin = admin
+        if let admin { logger.notice("metrics at \(admin.address)") }
+    }
+
+    // MARK: What is said
+
+    private func tellOfChanges(_ next: ProxyConfiguration) {
+        let former = setup.configuration
+        if next.allListeners.map(\.url) != former.allListeners.map(\.url) {
+            logger.notice("listening on \(next.allListeners.map(\.url).joined(separator: ", "))")
+        }
+        // A connection can't move to another thread, so that one less would have to wait for its last client.
+        if next.workers != former.workers { logger.warning("reloaded, but for what needs a restart: workers") }
     }
 }

@@ -10,19 +10,23 @@ actor ProxyWorker {
 
     private let state: WorkerState
     private let setup: ProxySetup
-    /// In the order of the setup's. Let go of at the drain: a port closes when all workers have.
-    private var listeners: [Listener?]
+    private var doors: [Door]
+    /// Of them, those that nothing is accepted at yet.
+    private var newDoors: [Door] = []
+    private let doorWaiter: Waiter
     private let prepared: Latch
     /// How long a daemon may take to greet before clients are accepted.
     private static let firstConnectionMilliseconds: Int64 = 2_000
     private var isOpen = false
 
     /// - Parameter prepared: where the worker arrives when it could accept.
-    init(_ setup: ProxySetup, loop: EventLoop, listeners: [Listener], prepared: Latch) {
+    init(_ setup: ProxySetup, loop: EventLoop, entrances: [Entrance], prepared: Latch) {
         self.prepared = prepared
         self.setup = setup
         self.loop = loop
-        self.listeners = listeners
+        doors = entrances.map { Door($0, loop: loop) }
+        newDoors = doors
+        doorWaiter = Waiter(loop: loop)
         state = WorkerState(setup, loop: loop)
         state.adopt(setup)
     }
@@ -59,9 +63,18 @@ actor ProxyWorker {
     }
 
     /// Serves under another configuration from now on. What is in flight is finished under the one before.
-    func adopt(_ setup: ProxySetup) {
+    ///
+    /// - Parameter entrances: where clients come in then. They are accepted no more where they came in before, but for those that the kernel
+    ///   has queued.
+    func adopt(_ setup: ProxySetup, _ entrances: [Entrance]) {
         guard !state.isOver else { return }
         state.adopt(setup)
+        guard !state.isDraining else { return }
+        let added = entrances.filter { entrance in !doors.contains { $0.listener === entrance.listener } }.map { Door($0, loop: loop) }
+        for door in doors { door.lead(to: entrances.first { $0.listener === door.listener }) }
+        doors = doors.filter { !$0.isClosing } + added
+        newDoors += added
+        doorWaiter.wake()
     }
 
     private func keepDaemons() async { await state.policy.run() }
@@ -90,37 +103,41 @@ actor ProxyWorker {
 
     private func accept() async {
         await withDiscardingTaskGroup { accepting in
-            for index in setup.listeners.indices {
-                accepting.addImmediateTask(executorPreference: loop) { await self.accept(fromListenerAt: index) }
+            while !state.isDraining {
+                while let door = newDoors.popLast() {
+                    accepting.addImmediateTask(executorPreference: loop) { await self.accept(at: door) }
+                }
+                await doorWaiter.park()
             }
         }
+        (doors, newDoors) = ([], [])
     }
 
-    private func accept(fromListenerAt index: Int) async {
-        let waiter = Waiter(loop: loop)
-        guard let listener = listeners[index] else { return }
-        defer { listeners[index] = nil }
-        let entrance = setup.listeners[index]
+    private func accept(at door: Door) async {
+        guard let listener = door.listener else { return }
+        defer { door.listener = nil }
         let acceptor: Acceptor
         do {
-            acceptor = try Acceptor(listener, on: waiter)
+            acceptor = try Acceptor(listener, on: door.waiter)
         } catch {
             return state.logger.critical("this worker cannot listen: \(error)")
         }
-        while !state.isDraining {
-            await self.waitForClient(acceptor, waiter)
+        while !isClosing(door) {
+            await self.waitForClient(acceptor, door)
             switch acceptor.accept() {
-            case .connection(let socket, let address): take(socket, from: address, at: entrance)
+            case .connection(let socket, let address): take(socket, from: address, at: door.setup)
             case .none: break
             case .exhausted(let error):
                 state.logger.error("cannot accept: \(error)")
-                await waiter.sleep(milliseconds: 100, unless: { state.isDraining })
+                await door.waiter.sleep(milliseconds: 100, unless: { isClosing(door) })
             }
         }
-        // What the kernel has queued came before the drain, and is served.
-        while case .connection(let socket, let address) = acceptor.accept() { take(socket, from: address, at: entrance) }
+        // What the kernel has queued came before, and is served.
+        while case .connection(let socket, let address) = acceptor.accept() { take(socket, from: address, at: door.setup) }
         acceptor.close()
     }
+
+    private func isClosing(_ door: Door) -> Bool { door.isClosing || state.isDraining }
 
     private func take(_ socket: Socket, from address: SocketAddress, at listener: ListenerSetup) {
         state.connectionBegan()
@@ -128,10 +145,10 @@ actor ProxyWorker {
     }
 
     /// Over the limit of connections, clients wait in the kernel's queue.
-    private func waitForClient(_ acceptor: Acceptor, _ waiter: Waiter) async {
-        while !acceptor.mayAccept, !state.isDraining { await waiter.park() }
-        while !setup.connections.hasRoom, !state.isDraining {
-            await waiter.sleep(milliseconds: 20, unless: { state.isDraining })
+    private func waitForClient(_ acceptor: Acceptor, _ door: Door) async {
+        while !acceptor.mayAccept, !isClosing(door) { await door.waiter.park() }
+        while !setup.connections.hasRoom, !isClosing(door) {
+            await door.waiter.sleep(milliseconds: 20, unless: { isClosing(door) })
         }
     }
 

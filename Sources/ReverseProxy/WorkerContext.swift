@@ -12,25 +12,49 @@ struct ProxySetup: Sendable {
     /// Each upstream once, whatever number of routes leads to it.
     let upstreams: [UpstreamStatus]
     let policyEndpoints: [PolicyClient.Endpoint]
-    /// What holds at each of the addresses listened on.
-    let listeners: [ListenerSetup]
     let logWriter: LogWriter
     let logger: Logger
     /// Client connections.
     let connections: SharedCount
     /// Requests of HTTP/2, of which a connection may have many.
     let streams: SharedCount
-    /// Nil where nobody looks at metrics.
+    /// Nil where nobody has looked at metrics yet.
     let observation: ProxyObservation?
 
     /// The same process under another configuration.
     ///
-    /// - Throws: where the address of an upstream can't be found, or there are too many metrics.
+    /// - Throws: where the address of an upstream can't be found, a policy socket's path is too long, or there are too many metrics.
     func replaced(by configuration: ProxyConfiguration) throws -> ProxySetup {
         let upstreams = try UpstreamStatus.all(in: configuration, keeping: upstreams, logger: logger)
         return ProxySetup(
-            configuration: configuration, upstreams: upstreams, policyEndpoints: policyEndpoints, listeners: listeners,
-            logWriter: logWriter, logger: logger, connections: connections, streams: streams, observation: try observation?.replaced(by: configuration, upstreams, logWriter))
+            configuration: configuration, upstreams: upstreams, policyEndpoints: try configuration.policyEndpoints,
+            logWriter: logWriter, logger: logger, connections: connections, streams: streams,
+            observation: try observation?.replaced(by: configuration, upstreams, logWriter)
+                ?? ProxyObservation.ofThose(whoLookBy: configuration, upstreams, logWriter))
+    }
+
+    /// How to ask the policy daemons.
+    var policyClient: PolicyClient.Configuration {
+        var client = PolicyClient.Configuration(name: "gatehouse-proxy")
+        client.deadlineMilliseconds = configuration.policyDeadlineMilliseconds
+        return client
+    }
+
+    /// Whether the policy daemons are asked otherwise than before.
+    func asksOtherwise(than former: ProxySetup) -> Bool {
+        configuration.policySockets != former.configuration.policySockets
+            || configuration.policyDeadlineMilliseconds != former.configuration.policyDeadlineMilliseconds
+    }
+}
+
+extension ProxyConfiguration {
+    /// The policy daemons' sockets.
+    var policyEndpoints: [PolicyClient.Endpoint] {
+        get throws(SystemError) {
+            var endpoints: [PolicyClient.Endpoint] = []
+            for path in policySockets { endpoints.append(try PolicyClient.Endpoint(socketPath: path)) }
+            return endpoints
+        }
     }
 }
 
@@ -108,7 +132,7 @@ final class WorkerContext {
         let traceNames = configuration.traceContext == .off ? [] : ["traceparent", "tracestate"]
         writtenResponseNames = NameSet(configuration.requestIDs == .off ? [] : ["x-request-id"])
         writtenRequestNames = NameSet((configuration.requestIDs == .off ? [] : ["x-request-id"]) + traceNames)
-        metrics = setup.observation?.metrics
+        metrics = configuration.admin == nil ? nil : setup.observation?.metrics
         isTimed = configuration.logFormat == .json || metrics != nil
         limits = configuration.headLimits
     }

@@ -24,9 +24,9 @@ final class WorkerState {
     /// Of this one.
     private var connectionCount = 0
     private let idleWaiter: Waiter
-    /// This worker's part of what is counted; nil where nothing is.
-    let workerMetrics: WorkerMetrics?
-    private let readiness: ProxyReadiness?
+    /// This worker's part of what is counted; nil where nothing has been yet.
+    private(set) var workerMetrics: WorkerMetrics?
+    private var readiness: ProxyReadiness?
     private var canAsk = false
     /// What requests are begun under.
     private(set) var latest: WorkerContext?
@@ -48,9 +48,7 @@ final class WorkerState {
         self.loop = loop
         newSessions = SessionQueue(loop: loop)
         logger = setup.logger
-        var configuration = PolicyClient.Configuration(name: "gatehouse-proxy")
-        configuration.deadlineMilliseconds = setup.configuration.policyDeadlineMilliseconds
-        policy = PolicyClient(setup.policyEndpoints, configuration: configuration, loop: loop, logger: setup.logger)
+        policy = PolicyClient(setup.policyEndpoints, configuration: setup.policyClient, loop: loop, logger: setup.logger)
         logLines = LogBatch(setup.logWriter, loop: loop)
         date = HTTPDate(loop: loop)
         policyOutage = RepeatedWarning("answered 503", loop: loop, logger: setup.logger)
@@ -59,33 +57,41 @@ final class WorkerState {
         tasks = ServingTasks(loop: loop)
         idleWaiter = Waiter(loop: loop)
         connections = setup.connections
-        readiness = setup.observation?.readiness
-        workerMetrics = setup.observation?.registry.makeWorkerMetrics()
     }
 
     /// Begins requests under `setup` from now on. What is in flight is finished under what it was begun with.
     func adopt(_ setup: ProxySetup) {
         let former = latest
+        if let former, setup.asksOtherwise(than: former.setup) { policy.ask(setup.policyEndpoints, configuration: setup.policyClient) }
         latest = WorkerContext(setup, self)
         former?.retire()
+        if let observation = setup.observation { show(by: observation) }
+    }
+
+    private func show(by observation: ProxyObservation) {
+        if workerMetrics == nil {
+            workerMetrics = observation.registry.makeWorkerMetrics()
+            readiness = observation.readiness
+            noteReadiness()
+        }
+        showConnections()
     }
 
     func connectionBegan() {
         connectionCount += 1
         connections.add()
-        note(connections: 1)
+        showConnections()
     }
 
     func connectionEnded() {
         connectionCount -= 1
         if isDraining, connectionCount == 0 { idleWaiter.wake() }
         connections.remove()
-        note(connections: -1)
+        showConnections()
     }
 
-    /// Counts in the place that it has under any configuration.
-    private func note(connections count: Int) {
-        if let metrics = latest?.metrics, let workerMetrics { workerMetrics.add(count, to: metrics.connections) }
+    private func showConnections() {
+        if let metrics = latest?.metrics, let workerMetrics { workerMetrics.set(metrics.connections, to: connectionCount) }
     }
 
     func sweepRegularly() async {

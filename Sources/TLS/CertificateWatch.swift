@@ -8,7 +8,7 @@ public actor CertificateWatch {
 
     private static let intervalMilliseconds: Int64 = 1000
 
-    private let certificates: [ServerCertificates]
+    private var certificates: [ServerCertificates]
     private let logger: Logger
     private let thread: SystemThread
     private var isOver = false
@@ -48,6 +48,13 @@ public actor CertificateWatch {
     public nonisolated func lookNow() {
         Task(executorPreference: loop) { await self.look(isForced: true) }
     }
+
+    /// Has others be watched instead.
+    public nonisolated func watch(_ certificates: [ServerCertificates]) {
+        Task(executorPreference: loop) { await self.replace(certificates) }
+    }
+
+    private func replace(_ certificates: [ServerCertificates]) { self.certificates = certificates }
 
     /// Ends the watch, and waits for that.
     public nonisolated func stop() {

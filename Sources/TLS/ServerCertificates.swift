@@ -15,7 +15,7 @@ public final class ServerCertificates: Sendable {
     /// Of whom these are, for messages: `https://0.0.0.0:443`.
     public let listener: String
     private let settings: TLSServerSettings
-    private let tickets = TicketKeys(nowMilliseconds: { Clock.monotonicNanoseconds() / 1_000_000 })
+    private let tickets: TicketKeys
     private let state: Mutex<State>
 
     private struct State {
@@ -26,9 +26,11 @@ public final class ServerCertificates: Sendable {
         var seen: [FileStamp?]
     }
 
-    public init(_ settings: TLSServerSettings, of listener: String) throws(TLSFailure) {
+    /// - Parameter former: those of the same listener before, whose clients' sessions go on where they are still to be believed.
+    public init(_ settings: TLSServerSettings, of listener: String, replacing former: ServerCertificates? = nil) throws(TLSFailure) {
         self.settings = settings
         self.listener = listener
+        tickets = former?.tickets ?? TicketKeys(nowMilliseconds: { Clock.monotonicNanoseconds() / 1_000_000 })
         // The stamps from before the reading: what is written meanwhile is then seen by the next look.
         let stamps = Self.stamps(settings)
         let context = try TLSServerContext(settings, tickets: tickets)

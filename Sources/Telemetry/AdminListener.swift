@@ -7,6 +7,15 @@ public enum AdminAddress: Sendable, Equatable {
     /// Reachable by whoever reaches that address: a loopback one, unless the operator wants it otherwise.
     case tcp(SocketAddress)
     case unix(path: String, mode: UInt32)
+
+    /// Opens the socket, or takes the one that is there for it.
+    public func listen(of sockets: ListeningSockets) throws -> Listener {
+        let backlog: Int32 = 64
+        return switch self {
+        case .tcp(let address): try sockets.tcp(address, backlog: backlog)
+        case .unix(let path, let mode): try sockets.unix(path: path, mode: mode, backlog: backlog)
+        }
+    }
 }
 
 /// A small HTTP/1.1 server for those who run the gateway: metrics, readiness, reload. On a thread of its own, so that no
@@ -22,11 +31,7 @@ public final class AdminListener: Sendable {
         on address: AdminAddress, of sockets: ListeningSockets, routes: [AdminRoute], limits: AdminLimits = AdminLimits(),
         logger: Logger
     ) throws {
-        let backlog: Int32 = 64
-        let listener = switch address {
-        case .tcp(let address): try sockets.tcp(address, backlog: backlog)
-        case .unix(let path, let mode): try sockets.unix(path: path, mode: mode, backlog: backlog)
-        }
+        let listener = try address.listen(of: sockets)
         self.address = listener.address
         worker = AdminWorker(listener, routes, limits, loop: try EventLoop(), logger: logger)
     }
@@ -41,13 +46,19 @@ public final class AdminListener: Sendable {
     /// Closes the socket and waits for what is in flight, no longer than ``AdminLimits/drainMilliseconds``. Blocks, so not from
     /// a route. A second call does nothing.
     public func stop() {
+        beginDrain()?.join()
+    }
+
+    /// As ``stop()``, but waits for nothing.
+    public func retire() { beginDrain()?.detach() }
+
+    private func beginDrain() -> SystemThread? {
         let started = thread.withLock { thread in
             defer { thread = nil }
             return thread
         }
-        guard let started else { return }
-        Task(executorPreference: worker.loop) { [worker] in await worker.drain() }
-        started.join()
+        if started != nil { Task(executorPreference: worker.loop) { [worker] in await worker.drain() } }
+        return started
     }
 }
 

@@ -51,7 +51,7 @@ struct PolicyDaemonCommand: ParsableCommand {
     private func serve(
         _ configuration: DaemonConfiguration, readAgain: @escaping @Sendable () throws(InvalidConfiguration) -> DaemonConfiguration
     ) throws(ExitCode) {
-        var logger = Logger(label: Self._commandName) { StreamLogHandler.standardError(label: $0) }
+        var logger = Logger(label: Self._commandName) { DiagnosticsLog(label: $0) }
         logger.logLevel = configuration.logLevel
         do {
             try Daemon(configuration, readAgain: readAgain, logger: logger).run()

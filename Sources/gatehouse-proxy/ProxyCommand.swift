@@ -51,7 +51,7 @@ struct ProxyCommand: ParsableCommand {
     private func serve(
         _ configuration: ProxyConfiguration, readAgain: @escaping @Sendable () throws(InvalidConfiguration) -> ProxyConfiguration
     ) throws(ExitCode) {
-        var logger = Logger(label: Self._commandName) { StreamLogHandler.standardError(label: $0) }
+        var logger = Logger(label: Self._commandName) { DiagnosticsLog(label: $0) }
         logger.logLevel = configuration.logLevel
         do {
             try Proxy(configuration, readAgain: readAgain, logger: logger).run()
