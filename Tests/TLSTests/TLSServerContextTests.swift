@@ -28,6 +28,10 @@ import Testing
         try Data("no certificate".utf8).write(to: URL(filePath: broken))
         var askingWithoutAuthorities = settings(first)
         askingWithoutAuthorities.clientCertificates = .init(authoritiesFile: broken, isRequired: true)
+        let (half, whole) = (authority.path("half.pem"), try Data(contentsOf: URL(filePath: authority.file)))
+        try (whole + Data("-----BEGIN CERTIFICATE-----\nrubbish\n-----END CERTIFICATE-----\n".utf8)).write(to: URL(filePath: half))
+        var askingByHalf = settings(first)
+        askingByHalf.clientCertificates = .init(authoritiesFile: half, isRequired: true)
         var askingNobody = settings(first)
         askingNobody.clientCertificates = .init(authoritiesFile: "/nowhere.pem", isRequired: false)
         for (settings, message) in [
@@ -36,10 +40,23 @@ import Testing
             (settings(first, (second.certificate, broken)), "cannot read the key in \(broken): "),
             (settings((first.certificate, second.key)), "cannot read the key in \(second.key): key values mismatch"),
             (askingWithoutAuthorities, "cannot read the authorities in \(broken): "),
+            (askingByHalf, "cannot read the authorities in \(half): "),
             (askingNobody, "cannot read the authorities in /nowhere.pem: "),
         ] {
             let failure = #expect(throws: TLSFailure.self) { try TLSServerContext(settings, tickets: tickets) }
             #expect(failure?.description.hasPrefix(message) == true, "\(failure?.description ?? "")")
         }
+    }
+
+    @Test func `reads its clients' authorities once`() throws {
+        // What has been read from a pipe is not there a second time.
+        let pipe = authority.path("authorities.pipe")
+        #expect(unsafe mkfifo(pipe, 0o600) == 0)
+        let text = try Data(contentsOf: URL(filePath: authority.file))
+        let writer = Thread { try? text.write(to: URL(filePath: pipe), options: []) }
+        writer.start()
+        var asking = settings(try authority.issue("first", for: "DNS:a"), try authority.issue("second", for: "DNS:b"))
+        asking.clientCertificates = .init(authoritiesFile: pipe, isRequired: true)
+        _ = try TLSServerContext(asking, tickets: tickets)
     }
 }
