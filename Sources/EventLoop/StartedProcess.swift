@@ -28,13 +28,23 @@ public final class StartedProcess: Sendable {
     /// Whether this process is the first of its namespace, a container's as a rule.
     public static var isFirst: Bool { getpid() == 1 }
 
-    /// Starts the program again that this process runs: from the same path, where there may be a newer one by now, with the same
-    /// arguments and environment. Beside the standard ones it has the descriptors that it is passed, and no others.
-    public static func startAgain(passing descriptors: [PassedDescriptor]) throws(SystemError) -> StartedProcess {
-        let arguments = CommandLine.arguments
+    /// The absolute path that this process was started from, where there may be a newer program later. To be asked for at the start: a path
+    /// that was relative is one from the working directory of now, by that directory's name and not by wherever it is moved.
+    public static var programPath: String {
         let path = unsafe linux_program_path().map { unsafe String(cString: $0) } ?? ""
+        let directory = unsafe getcwd(nil, 0)
+        defer { unsafe free(directory) }
+        return absolutePath(
+            of: path, name: CommandLine.arguments.first ?? "", in: unsafe directory.map { unsafe String(cString: $0) } ?? "/")
+    }
+
+    /// - Parameters:
+    ///   - path: what was executed (execve(2)).
+    ///   - name: the first of the program's arguments.
+    static func absolutePath(of path: String, name: String, in directory: String) -> String {
         // A service manager may have opened the program first (fexecve(3)). Then its name is all that there is.
-        return try start(path.isEmpty || path.hasPrefix("/dev/fd/") ? arguments[0] : path, arguments, passing: descriptors)
+        let path = path.isEmpty || path.hasPrefix("/dev/fd/") ? name : path
+        return path.hasPrefix("/") ? path : "\(directory)/\(path)"
     }
 
     /// Starts the program at `path`, which is told of what it is passed as sd_listen_fds(3) has it.

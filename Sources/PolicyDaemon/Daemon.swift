@@ -31,6 +31,7 @@ public struct Daemon {
     public func run() throws {
         // First of all: the threads started below inherit that these signals are blocked.
         let signals = Signals(taking: [Signals.terminate, Signals.interrupt, Signals.hangUp, Signals.user1, Signals.user2])
+        let handover = Handover(logger: logger)
         DescriptorLimit.raise()
         let sockets = try ListeningSockets()
         let crew = Crew(maximumConnections: configuration.maximumConnections)
@@ -57,7 +58,6 @@ public struct Daemon {
         logger.notice("listening on \(configuration.places), \(workers.count) workers, counting in \(configuration.place)")
         if let admin { logger.notice("metrics at \(admin.address)") }
         if !sockets.hasPredecessor { ServiceManager.notifyReady() }
-        let handover = Handover(logger: logger)
         if serve(signals, reloader, log?.writer, watch, handover, sockets) {
             // From now on its questions are the successor's to answer.
             admin?.stop()

@@ -30,7 +30,9 @@ public struct Proxy {
     /// - Throws: ``SystemError``, ``UnfitDescriptor`` or ``ResolutionError`` where it cannot begin to serve.
     public func run() throws {
         let signals = Signals(taking: [Signals.terminate, Signals.interrupt, Signals.hangUp, Signals.user1, Signals.user2])
+        let handover = Handover(logger: logger)
         warnOfFewDescriptors()
+        tellWhatIsNotBelieved()
         let sockets = try ListeningSockets()
         let setup = try setup()
         let prepared = try Latch(configuration.workers)
@@ -57,7 +59,6 @@ public struct Proxy {
             logger.notice("metrics at \(admin.address)")
         }
         if !sockets.hasPredecessor { ServiceManager.notifyReady() }
-        let handover = Handover(logger: logger)
         let isFollowed = serve(signals, reloader, handover, sockets)
         reloader.requests.end()
         // From now on its questions are the successor's to answer.
@@ -124,6 +125,13 @@ public struct Proxy {
         let wanted = limits.connections + requests
         guard let limit = DescriptorLimit.raise(), limit < wanted else { return }
         logger.warning("\(limit) descriptors may be open, and \(limits.connections) connections with \(requests) requests want \(wanted): raise the limit (LimitNOFILE, ulimit -n) or lower limits: connections and requests")
+    }
+
+    /// Where proxies in front set these fields, as many do, somebody may count on them.
+    private func tellWhatIsNotBelieved() {
+        let trusted = configuration.trustedProxies
+        guard !trusted.isEmpty, trusted.header == .xForwardedFor, !trusted.tellScheme, !trusted.tellHost else { return }
+        logger.notice("X-Forwarded-Proto and X-Forwarded-Host are believed of nobody: trusted_proxies is set, and neither trusted_proto nor trusted_host is true")
     }
 
     private func logWriter() throws(SystemError) -> LogWriter {

@@ -23,13 +23,21 @@ public final class Handover: Sendable {
     private let start: Start
     private let logger: Logger
 
-    public init(
-        readyMilliseconds: Int64 = Handover.readyMilliseconds,
-        start: @escaping Start = { descriptors throws(SystemError) in try StartedProcess.startAgain(passing: descriptors) }, logger: Logger
-    ) {
+    init(readyMilliseconds: Int64, start: @escaping Start, logger: Logger) {
         self.readyMilliseconds = readyMilliseconds
         self.start = start
         self.logger = logger
+    }
+
+    /// To be made at the start of the process (``EventLoop/StartedProcess/programPath``). A newer one is started from the same path, with the
+    /// same arguments and environment. Beside the standard descriptors it has those that it is passed, and no others.
+    public convenience init(logger: Logger) {
+        let path = StartedProcess.programPath
+        self.init(
+            readyMilliseconds: Self.readyMilliseconds,
+            start: { descriptors throws(SystemError) in
+                try StartedProcess.start(path, CommandLine.arguments, passing: descriptors)
+            }, logger: logger)
     }
 
     /// What SIGUSR2 asks for: starts a successor, or makes way for one that is ready; that raises the signal as well.

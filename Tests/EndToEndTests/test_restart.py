@@ -204,6 +204,31 @@ def test_a_newer_program_is_started_with_the_same_arguments_and_environment(upst
         assert gateway.get().status == 401
 
 
+@pytest.mark.parametrize("half", ["daemon", "proxy"])
+def test_a_program_that_was_started_by_a_relative_path_is_looked_for_where_that_was(upstream, tmp_path, half):
+    """Where a new release takes the directory's place, the process before stands in the old one."""
+    name = {"daemon": "gatehouse-policyd", "proxy": "gatehouse-proxy"}[half]
+    current = tmp_path / "current"
+    current.mkdir()
+    shutil.copy(program(name), current / name)
+    with Gateway({"/api/projects": upstream}) as gateway:
+        former = getattr(gateway, half)
+        arguments = pathlib.Path(f"/proc/{former.pid}/cmdline").read_bytes().decode().split("\0")[1:-1]
+        variables = dict(entry.split("=", 1) for entry in pathlib.Path(f"/proc/{former.pid}/environ").read_text().split("\0") if entry)
+        former.terminate()
+        process = Process(half, [f"./{name}", *arguments], variables, directory=current)
+        try:
+            until(lambda: gateway.get(user="usr_1").status == 200 if not refuses(gateway.port) else False, what="it serves")
+            current.rename(tmp_path / "former")
+            current.mkdir()
+            shutil.copy(program(name), current / name)
+            process.hand_over()
+            assert os.readlink(f"/proc/{process.pid}/exe") == str(current / name)
+            until(lambda: gateway.get(user="usr_1").status == 200, what="the newer one serves")
+        finally:
+            process.stop()
+
+
 def sockets_of(pid: int) -> set[str]:
     found = set()
     for entry in os.scandir(f"/proc/{pid}/fd"):

@@ -69,14 +69,14 @@ class Sibling:
 class Process:
     """A child process whose output lines are collected as they come."""
 
-    def __init__(self, name: str, arguments: list[str], environment: dict[str, str] | None = None, descriptors=()):
+    def __init__(self, name: str, arguments: list[str], environment: dict[str, str] | None = None, descriptors=(), directory=None):
         self.name = name
         self.stdout: list[str] = []
         self.stderr: list[str] = []
         self._changed = threading.Condition()
         self._child = subprocess.Popen(
             arguments, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            start_new_session=True, pass_fds=descriptors)
+            start_new_session=True, pass_fds=descriptors, cwd=directory)
         self._readers = [
             threading.Thread(target=self._collect, args=(pipe, lines), daemon=True)
             for pipe, lines in ((self._child.stdout, self.stdout), (self._child.stderr, self.stderr))]
