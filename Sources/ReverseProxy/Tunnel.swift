@@ -1,8 +1,8 @@
 import Bytes
 import EventLoop
 
-/// Carries bytes both ways once an upstream has switched to another protocol, until either side ends it, or nothing has come from
-/// either for too long.
+/// Carries a WebSocket's bytes both ways once an upstream has switched to it, until either side ends it, or nothing has come from
+/// either for too long. Where a drain lasts too long, both are told that this side goes away.
 final class Tunnel {
     /// How it ended.
     enum End {
@@ -36,6 +36,10 @@ final class Tunnel {
         setDeadline()
         var rounds = 0
         while true {
+            if exchange.worker.isDrainOver {
+                await goAway()
+                return .drainOver
+            }
             let pool = exchange.worker.loop.buffers
             let hasMovedUp = upwards.move(pool)
             let hasMoved = downwards.move(pool) || hasMovedUp
@@ -49,8 +53,26 @@ final class Tunnel {
             if waiter.isDue { return isHalfClosed ? .closed : .idle }
             // What was reset shows while nothing moves: its bytes wait for a target that takes none.
             if isHalfClosed, !isLingering { setDeadline() }
-            if exchange.worker.isDrainOver { return .drainOver }
             exchange.stripBuffers()
+            await waiter.park()
+        }
+    }
+
+    /// Tells each side that it is over, where a frame may stand, and waits a while for their answers; what else they still send is dropped.
+    private func goAway() async {
+        let isTold = upwards.say(WebSocketFrames.closeOfClient(mask: .random(in: 0...UInt32.max)))
+        guard downwards.say(WebSocketFrames.closeOfServer) || isTold else { return }
+        waiter.setDeadline(afterMilliseconds: exchange.worker.configuration.timeouts.linger)
+        let pool = exchange.worker.loop.buffers
+        while !waiter.isDue {
+            upwards.flush()
+            downwards.flush()
+            let hasDropped = upwards.drop(pool)
+            if downwards.drop(pool) || hasDropped {
+                await waiter.yieldTurn()
+                continue
+            }
+            if upwards.isBroken || downwards.isBroken || upwards.isAnswered && downwards.isAnswered { return }
             await waiter.park()
         }
     }
@@ -77,9 +99,11 @@ private struct Direction {
     /// Whether the target has all of it, the end included.
     private(set) var isOver = false
     private var hasFailed = false
+    private var frames = WebSocketFrames()
 
     init(from source: any ByteStream, to target: any ByteStream, through buffer: ByteBuffer, ahead: ByteBuffer) {
         (self.source, self.target, self.buffer, byteCount) = (source, target, buffer, ahead.count)
+        frames.follow(ahead.bytes)
         buffer.append(ahead.bytes)
         ahead.clear()
     }
@@ -90,14 +114,8 @@ private struct Direction {
 
     /// - Returns: whether something has moved.
     mutating func move(_ pool: BufferPool) -> Bool {
-        var hasMoved = receive(pool)
-        if !buffer.isEmpty || target.hasUnsent, target.isWritable {
-            if case .failed = target.send(buffer) {
-                buffer.clear()
-                hasFailed = true
-            }
-            hasMoved = true
-        }
+        let hasReceived = buffer.isEmpty && receive(into: buffer, pool)
+        let hasMoved = flush() || hasReceived
         if hasEnded, !isOver, buffer.isEmpty, !target.hasUnsent {
             isOver = true
             target.endSending()
@@ -105,15 +123,50 @@ private struct Direction {
         return hasMoved
     }
 
-    private mutating func receive(_ pool: BufferPool) -> Bool {
-        guard buffer.isEmpty, !hasEnded, source.isReadable else { return false }
+    /// - Returns: whether something was sent, or failed to be.
+    @discardableResult
+    mutating func flush() -> Bool {
+        guard !buffer.isEmpty || target.hasUnsent, target.isWritable else { return false }
+        if case .failed = target.send(buffer) {
+            buffer.clear()
+            hasFailed = true
+        }
+        return true
+    }
+
+    /// - Parameter buffer: an empty one.
+    private mutating func receive(into buffer: ByteBuffer, _ pool: BufferPool) -> Bool {
+        guard !hasEnded, source.isReadable else { return false }
         pool.furnish(buffer)
         switch source.receive(into: buffer) {
-        case .received(let count): byteCount += count
+        case .received(let count):
+            byteCount += count
+            frames.follow(buffer.bytes)
         case .wouldBlock: return false
         case .ended: hasEnded = true
         case .failed: hasFailed = true
         }
         return true
+    }
+
+    // MARK: The end by this side
+
+    /// Has the target read a frame of this side's own behind those of the source.
+    ///
+    /// - Returns: whether there is a place for one.
+    mutating func say(_ frame: [UInt8]) -> Bool {
+        guard frames.areWhole, !frames.hasClosed, !isEnding else { return false }
+        buffer.append(frame)
+        return true
+    }
+
+    /// Whether the source sends nothing more that counts.
+    var isAnswered: Bool { isEnding || frames.hasClosed }
+
+    /// Drops what the source has sent; whether there was something.
+    mutating func drop(_ pool: BufferPool) -> Bool {
+        let dropped = pool.take()
+        defer { pool.give(dropped) }
+        return receive(into: dropped, pool)
     }
 }

@@ -15,6 +15,7 @@ from websockets.sync.server import serve
 from harness import Gateway, respond, until
 from harness.http2 import HTTP2Client
 from test_bodies import MEGABYTE, Watch, until_still
+from test_restart import sockets_of
 from wire import TOKEN, Client, Upstream, filled, scripted, AUTH, HOST
 
 AUTHORIZATION = {"Authorization": f"Bearer {TOKEN}"}
@@ -301,12 +302,77 @@ def test_a_drain_closes_what_is_open_after_its_time(server):
     with Gateway({"/ws": routes(server.port)}, env={"LOG_FORMAT": "json"}, proxy_yaml="timeouts: { drain_milliseconds: 500 }\n") as gateway:
         with open_socket(gateway) as client:
             gateway.proxy.send(15)
-            with pytest.raises(ConnectionClosed):
+            with pytest.raises(ConnectionClosed) as closed:
                 while True:
                     client.send("still here")
                     assert client.recv(timeout=20) == "still here"
+            assert closed.value.rcvd.code == 1001
         assert gateway.proxy.wait() == 0
         assert '"reason":"drain-over"' in gateway.proxy.output
+        until(lambda: server.closings, what="the server has seen the end")
+        assert server.closings.pop() == (1001, "")
+
+
+def test_a_drain_puts_no_close_into_the_middle_of_a_frame(upstream):
+    half, ping, received = b"\x81\x7e\x01\x00" + b"x" * 100, b"\x89\x80abcd", bytearray()
+
+    def send_half(connection):
+        connection.read_head()
+        connection.send(SWITCHING + b"\r\n" + half)
+        while data := connection.receive():
+            received.extend(data)
+
+    upstream.play(send_half)
+    with Gateway({"/ws": routes(upstream.port)}, proxy_yaml="timeouts: { drain_milliseconds: 100, linger_milliseconds: 300 }\n") as gateway, \
+            Client(gateway) as client:
+        client.send(handshake(UPGRADE, KEY, VERSION, body=ping))
+        assert client.read_head().status == 101
+        until(lambda: received == ping, what="the upstream has what the client sent")
+        gateway.proxy.send(15)
+        assert client.read_to_end() == half
+    until(lambda: len(received) == 14, what="the upstream is told")
+    key, code = received[8:12], received[12:]
+    assert received[6:8] == b"\x88\x82" and bytes(one ^ other for one, other in zip(code, key)) == b"\x03\xe9"
+
+
+def test_over_http_2_too_a_drain_says_that_the_gateway_goes_away(server):
+    with Gateway({"/ws": routes(server.port)}, proxy_yaml="timeouts: { drain_milliseconds: 300 }\n") as gateway, \
+            HTTP2Client(gateway.port) as client:
+        stream = client.request(pseudo=extended(), headers=VERSION_13, token=TOKEN, end=False)
+        client.send(stream, Frame(Opcode.TEXT, b"hello").serialize(mask=True))
+        client.until(lambda: client.answers[stream].body == b"\x81\x05hello")
+        gateway.proxy.send(15)
+        client.until(lambda: client.answers[stream].body == b"\x81\x05hello\x88\x02\x03\xe9")
+        client.send(stream, Frame(Opcode.CLOSE, b"\x03\xe9").serialize(mask=True))
+        assert client.answer(stream).is_over
+        assert gateway.proxy.wait() == 0
+    until(lambda: server.closings, what="the server has seen the end")
+    assert server.closings.pop() == (1001, "")
+
+
+def test_after_a_handover_one_goes_on_where_it_is_and_another_begins_in_the_new_process(server):
+    with Gateway({"/ws": routes(server.port)}, env={"LOG_FORMAT": "json"}, proxy_yaml="timeouts: { drain_milliseconds: 3000 }\n") as gateway:
+        with open_socket(gateway, "/ws/older") as older:
+            older.send("before")
+            assert older.recv(timeout=20) == "before"
+            gateway.proxy.hand_over()
+            former = gateway.proxy.former[0]
+            shared = sockets_of(gateway.proxy.pid)
+            until(lambda: not shared & sockets_of(former.pid), what="the process before accepts no more")
+            with open_socket(gateway, "/ws/newer") as newer:
+                for number in range(10):
+                    for client in (older, newer):
+                        client.send(f"after {number}")
+                        assert client.recv(timeout=20) == f"after {number}"
+                assert former.poll() is None
+                with pytest.raises(ConnectionClosed) as closed:
+                    older.recv(timeout=20)
+                assert closed.value.rcvd.code == 1001
+                assert former.wait(20) == 0
+                newer.send("still here")
+                assert newer.recv(timeout=20) == "still here"
+            assert gateway.logged("/ws/older")["reason"] == "drain-over"
+            assert gateway.logged("/ws/newer")["reason"] == "allowed"
 
 
 # By HTTP/2 (RFC 8441)
