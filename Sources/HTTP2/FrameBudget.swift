@@ -42,6 +42,9 @@ struct FrameBudget {
     /// stream that is opened and reset is what a flood is made of.
     mutating func earnForStream() { earn(limits.idleFramesPerRequest, of: .windowUpdate) }
 
+    /// What a client receives it acknowledges, for the stream and for the connection, however long the answer is: Node does every 32 KB.
+    mutating func earnForContent() { earn(limits.idleFramesPerRequest, of: .windowUpdate) }
+
     /// - Parameter nowMilliseconds: on a clock that may be set back, which then earns nothing.
     mutating func earn(untilMilliseconds nowMilliseconds: Int64) {
         guard let refilledMilliseconds, nowMilliseconds >= refilledMilliseconds else {

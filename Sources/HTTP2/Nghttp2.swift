@@ -116,7 +116,7 @@ private func provide(
     unsafe bytes.withUnsafeBytes { unsafe room.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[..<count])) }
     unsent.consume(count)
     session.unsentByteCount -= count
-    session.writtenByteCount &+= count
+    session.wrote(count, isAll: unsent.isEmpty)
     if unsent.isEmpty, stream.isContentOver {
         unsafe flags.pointee |= NGHTTP2_DATA_FLAG_EOF.rawValue
         if let trailers = stream.answerTrailers {

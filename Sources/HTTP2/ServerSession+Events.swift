@@ -97,6 +97,17 @@ extension ServerSession {
         giveBuffer(stream.unsent)
     }
 
+    /// Content goes out in a frame of its own.
+    ///
+    /// - Parameter isAll: whether the stream has no more of it for now.
+    func wrote(_ byteCount: Int, isAll: Bool) {
+        writtenByteCount &+= byteCount
+        // Less than there is, and little: that is what a client makes of its windows who opens them byte by byte.
+        if isAll || byteCount >= Self.leastAcknowledgedBytes { budget.earnForContent() }
+    }
+
+    private static let leastAcknowledgedBytes = 1024
+
     func sentEnd(ofStream id: Int32) {
         guard let stream = stream(id) else { return }
         stream.isEndSent = true

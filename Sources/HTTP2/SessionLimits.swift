@@ -12,7 +12,7 @@ public struct SessionLimits: Sendable {
     public var continuationsPerSection = 6
     /// Frames that move no request on (of each kind) that a client may send ahead of its requests; more ends the connection. Each
     /// second and each request that is answered in full earn some back (of resets, a request earns one); of WINDOW_UPDATE, each request
-    /// that has begun as well.
+    /// that has begun and each frame of an answer's content as well.
     public var idleFrames = 1_000
     public var idleFramesPerSecond = 50
     public var idleFramesPerRequest = 4

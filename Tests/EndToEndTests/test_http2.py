@@ -3,7 +3,6 @@
 import hashlib
 import json
 
-import shutil
 import socket
 import subprocess
 import threading
@@ -89,7 +88,6 @@ for (let i = 0; i < 50; i++) {
 """
 
 
-@pytest.mark.skipif(not shutil.which("node"), reason="there is no Node.js here")
 def test_node_is_served(gateway, upstream):
     def script(connection):
         while True:

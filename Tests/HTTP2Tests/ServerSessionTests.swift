@@ -414,6 +414,28 @@ import Testing
         expectCalm(peer, "WINDOW_UPDATE")
     }
 
+    @Test(arguments: [(16_384, 300), (1, 80)])
+    func `WINDOW_UPDATE frames is none where they acknowledge content, but is where they let it out byte by byte`(_ window: Int, _ most: Int) throws {
+        let peer = Peer(Self.limits)
+        let size = [UInt8(window >> 8), UInt8(window & 0xFF)]
+        peer.receive(Peer.preface + peer.frame(4, 0, 0, [0, 4, 0, 0] + size))
+        peer.answers = false
+        peer.receive(peer.headers(1))
+        _ = peer.frames()
+        let stream = try #require(peer.streams[1])
+        stream.answer(FieldList([(":status", "200")]))
+        stream.send([UInt8](repeating: 7, count: 16_384 * 400).span)
+        peer.session.flush(for: peer)
+        var count = 0
+        while !peer.session.isOver, count < 300 {
+            #expect(peer.frames().contains { $0.type == 0 && $0.payload.count == window })
+            peer.receive(peer.frame(8, 0, 1, [0, 0] + size) + peer.frame(8, 0, 0, [0, 0] + size))
+            count += 1
+        }
+        #expect(peer.session.isOver == (window == 1))
+        #expect(count <= most)
+    }
+
     @Test func `frames is none where a request is answered for every few of them, or time passes`() {
         let peer = Peer(Self.limits)
         peer.greet()
