@@ -11,6 +11,7 @@ from harness import respond, until
 from harness.authority import Authority
 from harness.tls_gateway import TLSGateway
 from test_bodies import MEGABYTE, Sink, Watch, digest_of, pieces, until_still
+from test_websocket import Server, routes
 from wire import TOKEN, expect_only_true_identity, shared_upstream, upstream  # noqa: F401
 
 # `say` tells the test, `told` waits for it. `open` begins a request whose answer `answer` collects.
@@ -187,6 +188,35 @@ def test_trailers_pass_both_ways(gateway, upstream):
         found = node.heard()
     assert (found["status"], found["body"], found["trailers"]) == (200, "ok", {"x-sum": "1"})
     assert (upstream.requests[0].body, upstream.requests[0].trailers) == (b"content", [("x-check", "2")])
+
+
+def test_a_stream_becomes_a_websocket(upstream):
+    """RFC 8441, by TLS; the server is that of Python's `websockets`."""
+    server = Server()
+    try:
+        with TLSGateway({"/ws": routes(server.port)}, authority=Authority()) as gateway, Node(gateway, """
+            await events.once(session, "remoteSettings");
+            const socket = session.request({":method": "CONNECT", ":protocol": "websocket", ":path": "/ws", authorization: bearer,
+                "sec-websocket-version": "13"});
+            const [headers] = await events.once(socket, "response");
+            say({status: headers[":status"], offered: session.remoteSettings.enableConnectProtocol});
+            let received = Buffer.alloc(0);
+            socket.on("data", (piece) => { received = Buffer.concat([received, piece]); });
+            const frame = (first, text) => Buffer.concat([Buffer.from([first, 0x80 | text.length, 0, 0, 0, 0]), Buffer.from(text, "latin1")]);
+            for (const text of ["hello", "again"]) {
+                const before = received.length;
+                socket.write(frame(0x81, text));
+                while (received.length < before + 2 + text.length) await events.once(socket, "data");
+            }
+            socket.write(frame(0x88, "\\x03\\xe8"));
+            await events.once(socket, "close");
+            say(received.toString("hex"));
+            end();
+        """) as node:
+            assert node.heard() == {"status": 200, "offered": True}
+            assert node.heard() == (b"\x81\x05hello\x81\x05again\x88\x02\x03\xe8").hex()
+    finally:
+        server.stop()
 
 
 def test_a_stream_that_is_cancelled_ends_upstream_and_touches_no_other(gateway, upstream):

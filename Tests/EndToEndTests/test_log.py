@@ -1,7 +1,10 @@
 """The access log: one line a request on standard output, in each format, and nothing a client sends can forge one."""
 
+import contextlib
 import datetime
 import json
+import os
+import pathlib
 import re
 import signal
 import threading
@@ -9,7 +12,7 @@ import time
 
 import pytest
 
-from harness import Gateway, ScriptedUpstream, answer, raw, request_bytes, respond, token, until
+from harness import Admin, Gateway, ScriptedUpstream, answer, free_port, raw, request_bytes, respond, token, until
 
 
 LINE = re.compile(r"\[GATEWAY\] (?P<method>\S+) (?P<path>\S+) (?P<status>\d{3}) (?P<bytes>\d+)B (?P<ms>\d+\.\d)ms user=(?P<user>.*)")
@@ -109,6 +112,44 @@ def test_a_requests_object_has_these_members(as_json, upstream):
     assert upstream.url in line["upstream"] or line["upstream"] in upstream.url
     assert line["reason"] == "allowed"
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", line["time"])
+
+
+def test_each_member_is_documented_and_no_other(as_json):
+    as_json.get("/api/projects/documented")
+    readme = (pathlib.Path(__file__).parents[2] / "README.md").read_text()
+    table = readme.partition("its members are\n")[2].strip().partition("\n\n")[0]
+    documented = [name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])]
+    assert sorted(documented) == sorted(as_json.logged("/api/projects/documented"))
+
+
+def test_a_log_that_nobody_reads_holds_up_no_request_and_says_what_is_missing(upstream, tmp_path):
+    pipe, admin = tmp_path / "log.pipe", Admin(free_port(), "gatehouse_proxy_")
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with Gateway({"/api/projects": upstream}, proxy_yaml=f"access_log: {pipe}\n{admin.yaml}") as gateway, gateway.connect() as client:
+            def dropped():
+                return admin.metrics()["log_lines_dropped_total",]
+
+            target = "/api/projects/" + "x" * 7000
+            # More than may wait, 8 MiB.
+            for _ in range(1300):
+                assert client.request("GET", target).status == 401
+            until(lambda: dropped() > 0, what="lines are dropped")
+            assert gateway.get(user="usr_1").status == 200
+            text = bytearray()
+
+            def says_so():
+                with contextlib.suppress(BlockingIOError):
+                    text.extend(os.read(reader, 1 << 20))
+                return re.search(rb"\[GATEWAY\] (\d+) log lines dropped\n", text)
+
+            said = until(says_so, what="it is said how many")
+            assert int(said[1]) <= dropped()
+            assert gateway.get("/api/projects/later", user="usr_1").status == 200
+            until(lambda: says_so() and b" /api/projects/later 200 " in text, what="the log goes on")
+    finally:
+        os.close(reader)
 
 
 @pytest.mark.parametrize("reason, ask", [

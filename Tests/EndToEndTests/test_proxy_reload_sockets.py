@@ -12,10 +12,16 @@ from harness.gateway import connections_to, refuses
 from harness.http1 import Connection
 from harness.load import CASE, Load
 from harness.tls_gateway import listeners_yaml, tls_yaml
+from test_restart import Client, without_failure
 
 ENVIRONMENT = {"RATE_LIMIT": "1000000"}
 # Patient, so that a machine with too much to do makes no verdict late. One that is lost is none the less.
 PATIENT = "policy_deadline_milliseconds: 10000\n"
+
+
+@pytest.fixture(scope="module")
+def authority():
+    return Authority()
 
 
 def asks(*paths) -> str:
@@ -115,6 +121,25 @@ def test_daemons_that_are_not_there_are_not_asked_but_those_before_are_not_eithe
         until(lambda: gateway.get(user="usr_1").status == 200, what="it is asked again")
 
 
+def test_h2load_has_no_failure_while_all_of_it_changes_again_and_again(upstream, authority):
+    """By TLS and HTTP/2: the daemon, its deadline, another address, the admin listener, the certificate, each time anew."""
+    identity, admin, other = authority.issue("changing"), Admin(free_port(), "gatehouse_proxy_"), free_port()
+    with FileGateway({"/api/projects": upstream}, daemons=2, env=ENVIRONMENT) as gateway:
+        secure, one, two = free_port(), gateway.sockets[0], gateway.sockets[1]
+        tls = {f"127.0.0.1:{gateway.port}": "{}", f"127.0.0.1:{secure}": f"{{ {tls_yaml(identity)} }}"}
+        half = listeners_yaml(tls) + asks(one) + PATIENT
+        whole = listeners_yaml({**tls, f"127.0.0.1:{other}": "{}"}) + asks(two) + "policy_deadline_milliseconds: 9000\n" + admin.yaml
+        gateway.reload(half)
+        until(lambda: not refuses(secure), what="it listens by TLS")
+        with Client("h2load", "-n", "2000", "-c", "8", "-m", "8", "-H", f"authorization: Bearer {token()}",
+                    f"https://127.0.0.1:{secure}/api/projects") as client:
+            for number in range(20):
+                authority.issue("changing")
+                gateway.reload(half if number % 2 else whole)
+                until(lambda: len(client.outputs) > number // 4, 60, "requests are sent")
+        without_failure(client)
+
+
 # Where it listens
 
 def test_no_request_fails_while_addresses_come_and_go(upstream):
@@ -179,11 +204,6 @@ def test_what_was_opened_by_a_reload_is_handed_over(upstream):
 
 
 # What holds there
-
-@pytest.fixture(scope="module")
-def authority():
-    return Authority()
-
 
 def test_an_address_begins_to_speak_tls_and_its_options_change(upstream, authority):
     identity = authority.issue("gateway")

@@ -12,7 +12,7 @@ from websockets.frames import Frame, Opcode
 from websockets.sync.client import connect
 from websockets.sync.server import serve
 
-from harness import Gateway, respond, until
+from harness import Authority, Gateway, TLSGateway, respond, until
 from harness.http2 import HTTP2Client
 from test_bodies import MEGABYTE, Watch, until_still
 from test_restart import sockets_of
@@ -296,6 +296,20 @@ def test_one_that_carries_nothing_is_closed_and_says_so(scripted_gateway, upstre
         client.read_to_end()
     line = scripted_gateway.logged("/ws/idle")
     assert (line["status"], line["reason"], line["bytes"]) == (101, "websocket-idle", 5)
+
+
+def test_by_tls_messages_pass_both_ways(server):
+    with TLSGateway({"/ws": routes(server.port)}, authority=Authority()) as gateway:
+        client = gateway.authority.client()
+        # Of HTTP/2 its client knows nothing.
+        client.set_alpn_protocols(["http/1.1"])
+        with connect(f"wss://localhost:{gateway.port}/ws", ssl=client, additional_headers=AUTHORIZATION, max_size=None, compression=None,
+                     proxy=None) as secure:
+            for message in ("text", b"x" * MEGABYTE):
+                secure.send(message)
+                assert secure.recv(timeout=20) == message
+    until(lambda: server.closings, what="the server has seen the end")
+    assert server.closings.pop() == (1000, "")
 
 
 def test_a_drain_closes_what_is_open_after_its_time(server):
