@@ -37,9 +37,10 @@ final class Reloader: Sendable {
                 let waiting = current.configuration.needsRestart(for: configuration)
                 if !waiting.isEmpty { logger.warning("reloaded, but for what needs a restart: \(waiting.joined(separator: ", "))") }
                 current = setup
-                logger.notice("reloaded: \(configuration.rules.rules.count) rules, counting in \(configuration.place)")
-                // All copies of the logger have one level.
+                // All copies of the logger have one level. Said if it is worth a line by either of the two.
                 var logger = logger
+                logger.logLevel = min(configuration.logLevel, logger.logLevel)
+                logger.notice("reloaded: \(configuration.rules.rules.count) rules, counting in \(configuration.place)")
                 logger.logLevel = configuration.logLevel
                 return nil
             } catch {

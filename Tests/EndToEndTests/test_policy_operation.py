@@ -161,6 +161,14 @@ def test_a_mistake_keeps_the_old_configuration_and_says_why(gateway, yaml, admin
         reload(gateway, yaml + RULES)
 
 
+def test_the_level_of_the_diagnostics_is_swapped(gateway, yaml, admin):
+    reload(gateway, yaml + RULES + "log_level: error\n")
+    mark = gateway.daemon.mark()
+    assert admin.ask("POST", "/reload") == (200, "reloaded\n")
+    assert "reloaded: " in reload(gateway, yaml + RULES)
+    assert sum("reloaded: " in line for line in gateway.daemon.stderr[mark[1]:]) == 1
+
+
 def test_counts_and_what_is_in_the_shared_memory_outlive_a_reload(gateway, yaml):
     assert [gateway.get("/api/few", user="usr_kept").status for _ in range(4)] == [200, 200, 200, 429]
     assert "not reloaded" not in reload(gateway, yaml + RULES + "subject_claims: [userId, sub]\n")
