@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import struct
+import subprocess
 import threading
 
 import pytest
@@ -12,7 +13,8 @@ from websockets.frames import Frame, Opcode
 from websockets.sync.client import connect
 from websockets.sync.server import serve
 
-from harness import Authority, Gateway, TLSGateway, respond, until
+from harness import Authority, Gateway, TLSGateway, free_port, respond, until
+from harness.gateway import refuses
 from harness.http2 import HTTP2Client
 from test_bodies import MEGABYTE, Watch, until_still
 from test_restart import sockets_of
@@ -389,6 +391,23 @@ def test_after_a_handover_one_goes_on_where_it_is_and_another_begins_in_the_new_
             assert gateway.logged("/ws/newer")["reason"] == "allowed"
 
 
+def test_a_reload_leaves_open_what_is_open(server):
+    with Gateway({"/ws": routes(server.port)}, proxy_env={"PORT": None}, start=False) as gateway:
+        gateway._proxy_yaml = f"port: {gateway.port}\n"
+        gateway.start_daemon()
+        gateway.start_proxy()
+        with open_socket(gateway) as client:
+            former = gateway.port
+            # Neither its route nor the address that it came by is there any more.
+            assert "reloaded: " in gateway.reload_proxy(f"port: {free_port()}\n", routes={"/other": "http://127.0.0.1:9"})
+            until(lambda: refuses(former), what="the address before is closed")
+            for number in range(10):
+                client.send(f"still {number}")
+                assert client.recv(timeout=20) == f"still {number}"
+    until(lambda: server.closings, what="the server has seen the end")
+    assert server.closings.pop() == (1000, "")
+
+
 # By HTTP/2 (RFC 8441)
 
 def extended(path="/ws", protocol="websocket"):
@@ -446,3 +465,22 @@ def test_server_sent_events_flow_as_they_are_written(scripted_gateway, upstream)
         for number in range(20):
             gate.release()
             assert client.read_chunk() == b"data: %d\n\n" % number
+
+
+@pytest.mark.parametrize("version", ["--http1.1", "--http2-prior-knowledge"])
+def test_curl_sees_each_event_as_it_is_written(scripted_gateway, upstream, version):
+    gate = threading.Semaphore(0)
+
+    def script(connection):
+        connection.read_request()
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+        for number in range(20):
+            assert gate.acquire(timeout=20)
+            connection.send(b"data: %d\n\n" % number)
+    upstream.play(script)
+    command = ["curl", "-sSN", version, "-H", f"Authorization: Bearer {TOKEN}", f"http://127.0.0.1:{scripted_gateway.port}/plain"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as curl:
+        for number in range(20):
+            gate.release()
+            assert curl.stdout.readline() + curl.stdout.readline() == b"data: %d\n\n" % number
+        assert curl.wait(20) == 0
