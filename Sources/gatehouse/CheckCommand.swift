@@ -32,7 +32,7 @@ struct CheckCommand: ParsableCommand {
     @Option(help: CertificateArgument.help)
     var certificate: CertificateArgument?
 
-    @Option(help: "The policy socket. Default: POLICY_SOCKET, else the usual place. Of several, separated by commas, the first that answers is asked.")
+    @Option(help: "The policy socket. Default: POLICY_SOCKET, else a daemon's of your own, else /run/gatehouse/policy.sock. Of several, separated by commas, the first that answers is asked.")
     var socket: String?
 
     /// Asks what a proxy would ask: in the normal form, and nobody about a path that has none.
@@ -63,11 +63,11 @@ struct CheckCommand: ParsableCommand {
         throw ExitCode(2)
     }
 
-    /// Where to ask: what was given, else POLICY_SOCKET, else the usual place.
+    /// Where to ask: what was given, else POLICY_SOCKET, else the usual places.
     static func socketPaths(_ given: String?, environment: [String: String]) -> [String] {
         let list = given ?? environment["POLICY_SOCKET"] ?? ""
         let paths = list.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
-        return paths.isEmpty ? [PolicySocket.defaultPath(environment: environment)] : paths
+        return paths.isEmpty ? PolicySocket.usualPaths(environment: environment) : paths
     }
 
     private func complain(_ words: String) { FileHandle.standardError.write(Data("gatehouse: \(words)\n".utf8)) }

@@ -66,12 +66,12 @@ import Testing
         #expect(Header(argument: ": value") == nil)
     }
 
-    @Test func `asks where it is told, else where the environment says, else in the usual place`() {
+    @Test func `asks where it is told, else where the environment says, else in the usual places`() {
         let environment = ["POLICY_SOCKET": "/a.sock, /b.sock", "XDG_RUNTIME_DIR": "/run/user/7"]
         #expect(CheckCommand.socketPaths("/c.sock", environment: environment) == ["/c.sock"])
         #expect(CheckCommand.socketPaths(nil, environment: environment) == ["/a.sock", "/b.sock"])
         #expect(CheckCommand.socketPaths(nil, environment: ["POLICY_SOCKET": ""]) == ["/run/gatehouse/policy.sock"])
-        #expect(CheckCommand.socketPaths(nil, environment: ["XDG_RUNTIME_DIR": "/r"]) == ["/r/gatehouse/policy.sock"])
+        #expect(CheckCommand.socketPaths(nil, environment: ["XDG_RUNTIME_DIR": "/r"]) == ["/r/gatehouse/policy.sock", "/run/gatehouse/policy.sock"])
     }
 
     @Test(arguments: ["a", "", "/a b", "/é", "/a\n"])

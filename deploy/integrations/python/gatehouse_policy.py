@@ -618,8 +618,12 @@ def _text(value: Optional[bytes]) -> str:
 # The client
 
 def default_socket() -> str:
+    """POLICY_SOCKET, else where a daemon of this user's own has its socket, else where the machine's has it."""
+    if given := os.environ.get("POLICY_SOCKET"):
+        return given
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    return (runtime if runtime.startswith("/") else "/run") + "/gatehouse/policy.sock"
+    own = os.path.join(runtime, "gatehouse")
+    return (own if runtime.startswith("/") and os.path.isdir(own) else "/run/gatehouse") + "/policy.sock"
 
 
 class PolicyClient:
