@@ -51,7 +51,7 @@ class HAProxyAsking(Integration):
     def start_proxy(self) -> None:
         engine = self.configure("haproxy/gatehouse.spoe.conf")
         path = self.configure(
-            "haproxy/haproxy.cfg", ("defaults\n", "global\n    nbthread 1\n    maxconn 4000\n\ndefaults\n"), ("bind :3000", f"bind 127.0.0.1:{self.port}"),
+            "haproxy/haproxy.cfg", ("    user haproxy\n    group gatehouse\n", "    nbthread 1\n    maxconn 4000\n"), ("bind :3000", f"bind 127.0.0.1:{self.port}"),
             ("/etc/haproxy/gatehouse.spoe.conf", str(engine)), ("127.0.0.1:3001", f"127.0.0.1:{self.site.upstream_port}"))
         self.run("haproxy", ["haproxy", "-db", "-f", path], self.answers)
 
