@@ -77,7 +77,8 @@ public protocol TurnFlushing: AnyObject {
         thread.store(0, ordering: .relaxed)
     }
 
-    /// Makes ``run()`` return once no job is ready any more: the tail of the task that calls it still runs.
+    /// Makes ``run()`` return once no job is ready any more: the tail of the task that calls it still runs. To be called on the loop's own
+    /// thread.
     public func stop() { isStopped = true }
 
     /// Wakes `waiter` once the sockets and deadlines of this turn have had theirs.

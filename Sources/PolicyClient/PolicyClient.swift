@@ -8,7 +8,8 @@ import PolicyProtocol
 /// write, and connects again where a connection is lost. A CHECK is sent once: whether a lost one was counted cannot be
 /// known, so its request is denied, not asked again.
 ///
-/// It belongs to one actor, whose executor is its loop. One task of that keeps the connections, others ask:
+/// It belongs to one actor, whose executor is its loop. One task of that keeps the connections, others ask, with headers by names in lower
+/// case. Tests/PolicyClientTests/ProgramExampleTests.swift has the actor, its loop and its thread, and what a verdict says, as well:
 ///
 /// ```swift
 /// let client = PolicyClient([try .init(socketPath: path)], configuration: .init(name: "my-server"), loop: loop, logger: logger)

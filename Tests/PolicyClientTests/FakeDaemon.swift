@@ -118,11 +118,16 @@ enum Frames {
         }
     }
 
-    static func allow(_ id: UInt32, reason: String = "allowed") -> [UInt8] {
+    static func allow(_ id: UInt32, reason: String = "allowed", user: String? = nil) -> [UInt8] {
         bytes { buffer in
-            let reason = Array(reason.utf8)
-            try? VerdictWriter(allow: id, reason: reason.span, to: buffer, maximumFrameBytes: 16_384).finish()
+            var verdict = VerdictWriter(allow: id, reason: Array(reason.utf8).span, to: buffer, maximumFrameBytes: 16_384)
+            if let user { verdict.setRequestHeader(Array("x-user-id".utf8).span, Array(user.utf8).span) }
+            try? verdict.finish()
         }
+    }
+
+    static func deny(_ id: UInt32) -> [UInt8] {
+        bytes { try? VerdictWriter(deny: id, status: 401, reason: Array("token-missing".utf8).span, to: $0, maximumFrameBytes: 16_384).finish() }
     }
 
     static func ping(_ id: UInt32) -> [UInt8] { bytes { Ping.encode(id: id, to: $0) } }
