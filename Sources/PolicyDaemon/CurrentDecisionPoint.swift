@@ -13,7 +13,8 @@ final class CurrentDecisionPoint {
 }
 
 /// The decision point of one client: the worker's, as long as the headers that the client was told of are those that it needs.
-/// A client that was told of others has to begin anew, and is answered by the one before until it has.
+/// A client that was told of others has to begin anew, and is answered by the one before until it has. What is kept of allows
+/// (``WrittenAllow/Words``) counts on that.
 final class GreetedDecisionPoint {
     private let point: CurrentDecisionPoint
     private var greeted: DecisionPoint

@@ -72,6 +72,9 @@ struct RepeatedAllow {
 /// What all allows of an identity under one rule have in common, as far as it has been written. Belongs to one worker.
 final class WrittenAllow {
     /// In the words of a dialect.
+    ///
+    /// They say which headers are the policy's, so they may serve those sessions only that were greeted alike. They do: a rule belongs to
+    /// one ``PolicyRules``, and a ``GreetedDecisionPoint`` lets a session judge by those alone whose ``Greeting`` equals its own.
     struct Words {
         let text: [UInt8]
         /// Where in the text the limits are to be told.

@@ -13,26 +13,48 @@ struct Asking {
         var testDescription: String { rawValue }
     }
 
-    let counter = StandInCounter()
+    /// What a reload leaves as it is: the counts, and the identities that are known.
+    private struct Worker {
+        let counter: StandInCounter
+        let decisions: (PolicyRules) -> DecisionPoint
+    }
+
+    private let worker: Worker
     private let session: OpeningSession
     private let question: Question
+    private let point: CurrentDecisionPoint
     private var count = 0
 
     init(_ question: Question, _ configuration: String) throws {
         let registry = MetricRegistry()
         let setup = try setup(configuration, registry: registry)
-        let point = DecisionPoint(
-            rules: setup.configuration.rules, authenticator: Authenticator(setup.authentication), counters: counter,
-            observer: WorkerObserver(setup.metrics, registry.makeWorkerMetrics(), log: nil, isTimed: false))
+        let (counter, authenticator) = (StandInCounter(), Authenticator(setup.authentication))
+        let observer = WorkerObserver(setup.metrics, registry.makeWorkerMetrics(), log: nil, isTimed: false)
+        let worker = Worker(counter: counter) { rules in
+            DecisionPoint(rules: rules, authenticator: authenticator, counters: counter, observer: observer)
+        }
+        self.init(question, worker, CurrentDecisionPoint(worker.decisions(setup.configuration.rules)))
+    }
+
+    private init(_ question: Question, _ worker: Worker, _ point: CurrentDecisionPoint) {
+        self.worker = worker
         self.question = question
-        session = OpeningSession(
-            CurrentDecisionPoint(point), dialects: Set(Dialect.allCases), maximumInFlight: 16, output: ByteBuffer(capacity: 1024))
+        self.point = point
+        session = OpeningSession(point, dialects: Set(Dialect.allCases), maximumInFlight: 16, output: ByteBuffer(capacity: 1024))
         switch question {
         case .grpc: _ = send(GRPCConversation.preface)
         case .spop: _ = send(hello())
         case .nginx, .forward, .envoy: break
         }
     }
+
+    var counter: StandInCounter { worker.counter }
+
+    /// On another connection to the same worker.
+    func another() -> Asking { Asking(question, worker, point) }
+
+    /// Has the worker go by other rules, for the identities that it knows.
+    func reload(_ configuration: String) throws { point.decisions = worker.decisions(try setup(configuration).configuration.rules) }
 
     /// The bytes of the answer.
     mutating func ask(_ user: String, fields: [(String, String)] = []) throws -> [UInt8] {
@@ -98,6 +120,24 @@ struct Asking {
         let first = try once.ask("usr_1")
         #expect(later.sorted() == first.sorted(), "\(String(decoding: later, as: UTF8.self)) \(String(decoding: first, as: UTF8.self))")
         #expect(later.count > 60)
+    }
+
+    /// Which headers are the policy's is said in those words: what was kept for a client that was told of fewer would let a forged one through.
+    @Test(arguments: Asking.Question.allCases)
+    func `is not told in words that were kept for a client who was greeted otherwise`(_ question: Asking.Question) throws {
+        let untold = "limit_headers: { x_ratelimit: false, ratelimit: false }\nidentity_headers: { x-user-id: userId"
+        let (before, after) = (untold + " }", untold + ", x-tenant: tenant }")
+        var expected = try [Asking(question, before), Asking(question, after)]
+        var elder = try Asking(question, before)
+        _ = try expected[0].ask("usr_1")
+        _ = try elder.ask("usr_1")
+        try elder.reload(after)
+        var younger = elder.another()
+        for _ in 0..<4 {
+            #expect(try elder.ask("usr_1") == expected[0].ask("usr_1"))
+            #expect(try younger.ask("usr_1") == expected[1].ask("usr_1"))
+        }
+        #expect(try younger.ask("usr_1").count != elder.ask("usr_1").count)
     }
 
     /// Such a header can't be named beforehand.
