@@ -101,7 +101,7 @@ public struct ClientCertificate: Sendable {
         let digits = try fingerprint.map { text throws(RuleMistake) in try CertificateFact.fingerprint.normal(text) }
         let values = (digits ?? String(repeating: "0", count: 64)).utf8.compactMap(\.hexadecimalValue)
         self.fingerprint = stride(from: 0, to: values.count - 1, by: 2).map { values[$0] << 4 | values[$0 + 1] }
-        names = dns.map { (.dns, $0.lowercased()) } + uri.map { (.uri, $0) } + email.map { (.email, $0) }
+        names = dns.map { (.dns, $0.lowercasedASCII) } + uri.map { (.uri, $0) } + email.map { (.email, $0) }
     }
 
     /// Reads what an operator says of one: `{"subject": "CN=worker", "uri": ["spiffe://example/worker"]}`.

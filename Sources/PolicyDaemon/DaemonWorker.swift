@@ -228,7 +228,7 @@ actor DaemonWorker {
                 let secure = try await TLSStream.accept(
                     over: socket, certificates.current, on: waiter, timeoutMilliseconds: limits.helloMilliseconds, taking: handshakes,
                     unless: { loop.nowMilliseconds >= drain.endMilliseconds })
-                if let certificate = secure.peerCertificate { process += ", \(certificate.subject)" }
+                if let certificate = try secure.peerCertificate { process += ", \(certificate.subject)" }
                 stream = secure
             } catch {
                 log.log(.warning, nowMilliseconds: loop.nowMilliseconds, "no TLS with \(process): \(error)")

@@ -14,7 +14,7 @@ extension ClientConnection {
         do throws(TLSFailure) {
             let stream = try await beginTLS(on: socket, certificates, waiter, worker)
             return ClientConnection(
-                stream, from: address, by: listener, certificate: try described(stream.peerCertificate), on: waiter, in: worker)
+                stream, from: address, by: listener, certificate: try described(try stream.peerCertificate), on: waiter, in: worker)
         } catch {
             // Whoever scans the network causes these: no matter for the operator.
             worker.state.logger.debug("no TLS with \(address): \(error)")

@@ -72,12 +72,19 @@ extension TLSStream {
     }
 
     /// The certificate that the peer has shown, and that has been verified; nil for none.
+    ///
+    /// - Throws: where it says what can't be told: its peer is none that has shown nothing.
     public var peerCertificate: PeerCertificate? {
-        guard unsafe SSL_get_verify_result(session) == Int(X509_V_OK), let certificate = unsafe SSL_get1_peer_certificate(session) else {
-            return nil
+        get throws(TLSFailure) {
+            guard unsafe SSL_get_verify_result(session) == Int(X509_V_OK), let certificate = unsafe SSL_get1_peer_certificate(session) else {
+                return nil
+            }
+            defer { unsafe X509_free(certificate) }
+            guard let described = unsafe PeerCertificate(certificate) else {
+                throw TLSFailure("the peer's certificate has a subject or a name that can't be told")
+            }
+            return described
         }
-        defer { unsafe X509_free(certificate) }
-        return unsafe PeerCertificate(certificate)
     }
 
     /// Whether the session is one of before, brought back: neither side has proved anew who it is.
