@@ -387,6 +387,22 @@ def test_one_that_is_told_to_stop_takes_the_one_that_starts_with_it(upstream, in
         assert not any("serves on" in line for line in process.stderr)
 
 
+@pytest.mark.parametrize("half", ["daemon", "proxy"])
+def test_one_that_starts_is_not_ended_by_what_is_sent_to_all_of_a_unit(upstream, installed, half):
+    """`systemctl kill -s USR1` reaches it too, before it can have taken its signals."""
+    with Gateway({"/api/projects": upstream}) as gateway:
+        process = getattr(gateway, half)
+        path = installed / {"daemon": "gatehouse-policyd", "proxy": "gatehouse-proxy"}[half]
+        path.unlink()
+        path.write_text(f"#!/bin/sh\nkill -HUP $$; kill -USR1 $$; kill -USR2 $$; echo here > {installed}/survived; kill -TERM $$; exec sleep 600\n")
+        path.chmod(0o755)
+        mark = process.mark()
+        process.send(signal.SIGUSR2)
+        assert process.wait_for_line("not handed over", start=mark).endswith("it ended")
+        assert (installed / "survived").exists()
+        assert gateway.get().status == 401
+
+
 def test_one_whose_predecessor_is_killed_before_it_makes_way_does_not_start(upstream):
     with Gateway({"/api/projects": upstream}) as gateway:
         # Who starts waits a while for a daemon that listens and does not greet.
