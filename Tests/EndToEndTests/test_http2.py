@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 import threading
+import time
 
 import h2.settings
 import httpx
@@ -645,19 +646,31 @@ def test_what_a_client_says_while_it_takes_nothing_is_heard_once_it_does(gateway
         assert len(client.answer(stream).body) == total
 
 
-def test_a_client_that_opens_streams_on_and_on_does_not_hold_up_a_drain(upstream):
-    """It answers no PING either, and so never shows that it knows."""
-    upstream.play(lambda connection: connection.read_head())
-    with Gateway({"/api/projects": upstream}, proxy_yaml="timeouts: { drain_milliseconds: 500 }\n") as gateway:
+@pytest.fixture
+def full_port():
+    """A port that neither takes a connection nor refuses one: its queue is full."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        with socket.create_connection(listener.getsockname()):
+            yield listener.getsockname()[1]
+
+
+def test_a_client_that_opens_streams_on_and_on_does_not_hold_up_a_drain(full_port):
+    """It answers no PING either, and so never shows that it knows. A request takes the upstream's two seconds, so that one is always under way."""
+    with Gateway({"/api/projects": f"http://127.0.0.1:{full_port}"}, workers=1, proxy_yaml="timeouts: { drain_milliseconds: 500 }\n") as gateway:
         with HTTP2Client(gateway.port, consumes=False) as client:
-            client.request("POST", token=TOKEN, end=False)
-            upstream.wait_for_requests(1)
+            client.request(token=TOKEN)
             gateway.proxy.send(15)
+            began, sent = time.monotonic(), 0
 
             def ended():
-                client.request("POST", token=TOKEN, end=False)
+                nonlocal sent
+                if time.monotonic() - began >= sent * 0.5:
+                    sent += 1
+                    client.request(token=TOKEN)
                 return not gateway.proxy.is_running
-            until(ended, 10, "the proxy has ended")
+            until(ended, 8, "the proxy has ended")
 
 
 def test_an_answer_that_nobody_takes_is_given_up(small_gateway, upstream):
