@@ -10,6 +10,17 @@ from harness.process import Process, environment
 CONFIGURATIONS = pathlib.Path(__file__).parents[2] / "deploy" / "integrations"
 SOCKET = "/run/gatehouse/policy.sock"
 LIMIT = 3
+# Usual, but for what is denied with other statuses: one part is for some roles only, and of one issuer nobody has the keys.
+POLICY = """
+issuers:
+  elsewhere: { issuer: https://elsewhere.example, jwks_url: "http://127.0.0.1:9/keys" }
+rules:
+  everything: { limits: [default] }
+  owners:
+    path: /api/projects/owners/**
+    conditions: { not-an-owner: { claim: role, equals: owner } }
+    limits: [default]
+"""
 
 
 class Integration:
@@ -31,7 +42,7 @@ class Integration:
         self.port = free_port()
         self.gateway = Gateway({"/api/projects": self.upstream}, workers=1, env={
             "RATE_LIMIT": str(LIMIT), "RATE_WINDOW_SECONDS": "86400"},
-            policyd_yaml=f'listen:\n  "127.0.0.1:{self.policy_port}": {{ {listening} }}\n' if asks_by_tcp else "")
+            policyd_yaml=POLICY + (f'listen:\n  "127.0.0.1:{self.policy_port}": {{ {listening} }}\n' if asks_by_tcp else ""))
         self._start = start
         self.process: Process | None = None
 

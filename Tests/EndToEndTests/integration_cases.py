@@ -59,6 +59,19 @@ def test_without_a_good_token_the_answer_is_ours(integration, credentials):
     assert len(integration.upstream.requests) == before
 
 
+ELSEWHERE = "Bearer " + sign(b'{"alg":"RS256"}', b'{"iss":"https://elsewhere.example","sub":"usr_1"}')
+
+
+@pytest.mark.parametrize("status, target, bearer", [
+    (403, "/api/projects/owners/7", "Bearer " + token("usr_1")), (503, "/api/projects", ELSEWHERE)])
+def test_a_denial_of_another_status_is_ours_too(integration, status, target, bearer):
+    before = len(integration.upstream.requests)
+    own, theirs = integration.both(target=target, headers=[("Authorization", bearer)])
+    assert own.status == status
+    expect_same(own, theirs)
+    assert len(integration.upstream.requests) == before
+
+
 def test_two_authorization_fields_are_refused(integration):
     before = len(integration.upstream.requests)
     bearer = "Bearer " + token(new_user())
