@@ -12,6 +12,7 @@ SOCKET = "/run/gatehouse/policy.sock"
 LIMIT = 3
 # Usual, but for what is denied with other statuses: one part is for some roles only, and of one issuer nobody has the keys.
 POLICY = """
+credentials: [header authorization Bearer, query access_token]
 issuers:
   elsewhere: { issuer: https://elsewhere.example, jwks_url: "http://127.0.0.1:9/keys" }
 rules:

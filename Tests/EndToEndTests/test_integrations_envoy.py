@@ -49,3 +49,10 @@ def test_a_daemon_that_does_not_answer_is_not_waited_for(integration):
     assert response.status == 503
     assert response.get("retry-after") == "1"
     assert integration.get(user=new_user()).get("x-ratelimit-remaining") == str(LIMIT - 1)
+
+
+def test_a_token_in_the_query_is_taken_out(integration):
+    user = new_user()
+    assert integration.request(target=f"/api/projects?x=1&access_token={token(user)}&y=2").status == 200
+    seen = integration.upstream.requests[-1]
+    assert (seen.target, seen.get("x-user-id")) == ("/api/projects?x=1&y=2", user)
