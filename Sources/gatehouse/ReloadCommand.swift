@@ -11,11 +11,10 @@ struct ReloadCommand: ParsableCommand {
             Exit status: 0 reloaded, 1 refused, with the mistakes, 2 nobody answers.
             """)
 
-    @Option(help: "The admin listener, as admin.listen says: 127.0.0.1:9464, [::1]:9464 or unix:/path.")
-    var admin = AdminPlace(argument: "127.0.0.1:9464")!
+    @OptionGroup var options: AdminOptions
 
     func run() throws {
-        let reply = try admin.replyOrExit("POST", "/reload")
+        let reply = try options.admin.replyOrExit("POST", "/reload")
         guard reply.status == 200 else {
             StandardError.print(reply.text)
             // A refusal is the listener's; anything else comes from somebody else.
