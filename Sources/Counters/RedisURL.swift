@@ -83,25 +83,10 @@ extension RedisAddress {
     private static func database(_ digits: Substring) -> Int? { digits.isEmpty ? 0 : number(digits, in: 0...65535) }
 
     static func place(_ text: Substring, defaultPort: Int) -> Place? {
-        var host = text
-        var port = defaultPort
-        if text.hasPrefix("[") {
-            guard let end = text.firstIndex(of: "]") else { return nil }
-            host = text[text.index(after: text.startIndex)..<end]
-            let tail = text[text.index(after: end)...]
-            if !tail.isEmpty {
-                guard tail.hasPrefix(":"), let number = number(tail.dropFirst(), in: 1...65535) else { return nil }
-                port = number
-            }
-        } else if let colon = text.lastIndex(of: ":") {
-            guard let number = number(text[text.index(after: colon)...], in: 1...65535) else { return nil }
-            port = number
-            host = text[..<colon]
-            // Which of several colons comes before the port only brackets can say.
-            guard !host.contains(":") else { return nil }
-        }
-        let allowed = host.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7f && $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "?") }
-        return host.isEmpty || !allowed ? nil : .tcp(host: String(host), port: port)
+        guard let place = HostAndPort(text, defaultPort: defaultPort), place.port > 0,
+            place.host.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f && $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "?") })
+        else { return nil }
+        return .tcp(host: place.host, port: place.port)
     }
 
     private static func number(_ digits: Substring, in range: ClosedRange<Int>) -> Int? {

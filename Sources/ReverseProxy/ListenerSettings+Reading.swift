@@ -1,3 +1,4 @@
+import EventLoop
 import Settings
 import TLS
 
@@ -39,19 +40,8 @@ extension Form where Value == ListenerSettings {
     /// An address and a port, an IPv6 address in brackets.
     static var listenerPlace: Form {
         Form(accepted: "host:port or [address]:port, such as 0.0.0.0:443") { text in
-            guard let colon = text.lastIndex(of: ":") else { return nil }
-            let digits = text[text.index(after: colon)...]
-            guard (1...5).contains(digits.utf8.count), digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let port = Int(digits),
-                port <= 65_535
-            else { return nil }
-            var host = text[..<colon]
-            if host.hasPrefix("["), host.hasSuffix("]") {
-                host = host.dropFirst().dropLast()
-                guard host.contains(":") else { return nil }
-            } else if host.contains(":") {
-                return nil
-            }
-            return Form<String>.isHost(host) ? ListenerSettings(host: String(host), port: port) : nil
+            guard let place = HostAndPort(text), Form<String>.isHost(Substring(place.host)) else { return nil }
+            return ListenerSettings(host: place.host, port: place.port)
         }
     }
 }

@@ -25,12 +25,9 @@ extension SocketAddress {
     fileprivate init?(listening text: String) {
         let isOpen = text.hasPrefix("any:")
         let address = isOpen ? String(text.dropFirst(4)) : text
-        guard let colon = address.lastIndex(of: ":"), let port = UInt16(address[address.index(after: colon)...]) else { return nil }
-        var host = String(address[..<colon])
-        if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
-        guard isOpen || host == "::1" || host.hasPrefix("127."), IPAddress(Array(host.utf8).span) != nil,
-            let place = try? SocketAddress.resolve(host: host, port: Int(port)).first
+        guard let place = HostAndPort(address), isOpen || place.host == "::1" || place.host.hasPrefix("127."),
+            IPAddress(Array(place.host.utf8).span) != nil, let resolved = try? SocketAddress.resolve(host: place.host, port: place.port).first
         else { return nil }
-        self = place
+        self = resolved
     }
 }

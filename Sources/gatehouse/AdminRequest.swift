@@ -6,30 +6,23 @@ import HTTPMessage
 /// Where a daemon's admin listener is: `127.0.0.1:9464`, `[::1]:9464` or `unix:/path`.
 struct AdminPlace: ExpressibleByArgument, CustomStringConvertible {
     let description: String
-    private let host: String?
-    private let port: Int
+    /// Nil for a Unix socket's path.
+    private let place: HostAndPort?
 
     init?(argument: String) {
         description = argument
         guard !argument.hasPrefix("unix:") else {
-            (host, port) = (nil, 0)
+            place = nil
             guard argument.hasPrefix("unix:/"), argument.utf8.count <= 5 + SocketAddress.maximumPathBytes else { return nil }
             return
         }
-        guard let colon = argument.lastIndex(of: ":"), let port = UInt16(argument[argument.index(after: colon)...]) else { return nil }
-        var host = argument[..<colon]
-        if host.hasPrefix("["), host.hasSuffix("]") {
-            host = host.dropFirst().dropLast()
-        } else if host.contains(":") {
-            return nil
-        }
-        guard !host.isEmpty else { return nil }
-        (self.host, self.port) = (String(host), Int(port))
+        guard let place = HostAndPort(argument) else { return nil }
+        self.place = place
     }
 
     func addresses() throws -> [SocketAddress] {
-        guard let host else { return [try .unix(path: String(description.dropFirst(5)))] }
-        return try SocketAddress.resolve(host: host, port: port)
+        guard let place else { return [try .unix(path: String(description.dropFirst(5)))] }
+        return try SocketAddress.resolve(host: place.host, port: place.port)
     }
 
     /// Sends a request, and returns what it is answered with.
