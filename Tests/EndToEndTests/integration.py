@@ -30,11 +30,11 @@ class Integration:
     `start(integration)` starts the foreign proxy and returns its process. `excused` names what (of the table) this proxy refuses by
     itself, with an answer of its own; `repaired` the odd targets that it brings into order before it asks, and how they are then forwarded.
     `shows_limits` tells whether allowed answers have limit headers. With `asks_by_tcp` the daemon listens on `policy_port` too, with
-    the options `listening`.
+    the options `listening`. `policy` is the rest of its configuration.
     """
 
     def __init__(self, start, *, excused=(), repaired=None, shows_limits=True, asks_by_tcp=False,
-                 listening="dialects: [http]"):
+                 listening="dialects: [http]", policy=POLICY):
         self.excused = set(excused)
         self.repaired = repaired or {}
         self.shows_limits = shows_limits
@@ -43,7 +43,7 @@ class Integration:
         self.port = free_port()
         self.gateway = Gateway({"/api/projects": self.upstream}, workers=1, env={
             "RATE_LIMIT": str(LIMIT), "RATE_WINDOW_SECONDS": "86400"},
-            policyd_yaml=POLICY + (f'listen:\n  "127.0.0.1:{self.policy_port}": {{ {listening} }}\n' if asks_by_tcp else ""))
+            policyd_yaml=policy + (f'listen:\n  "127.0.0.1:{self.policy_port}": {{ {listening} }}\n' if asks_by_tcp else ""))
         self._start = start
         self.process: Process | None = None
 
