@@ -186,6 +186,14 @@ def test_a_target_that_two_could_take_for_different_ones_reaches_no_service(inte
         expect_same(own, theirs)
 
 
+def test_a_target_that_is_too_long_is_refused(integration):
+    before = len(integration.upstream.requests)
+    own, theirs = integration.both(target="/api/projects/" + "x" * 9000, token=token(new_user()))
+    assert own.status == 414
+    expect_same(own, theirs)
+    assert len(integration.upstream.requests) == before
+
+
 def test_content_reaches_the_service_and_not_the_daemon(integration):
     for headers, body in (([], b"x" * 200_000), ([("Transfer-Encoding", "chunked")], b"5\r\nhello\r\n0\r\n\r\n")):
         response = integration.request("POST", headers=headers, body=body, token=token(new_user()))

@@ -65,3 +65,10 @@ def test_a_denial_of_another_status_is_ours_too(integration):
     theirs = integration.request(headers=[("Authorization", ELSEWHERE)])
     assert (theirs.status, theirs.get("retry-after")) == (503, "1") and b"The policy service is unavailable." in theirs.body
     assert len(integration.upstream.requests) == before
+
+
+def test_a_target_that_is_too_long_is_refused(integration):
+    """With other words: the daemon reads a request line that has its own place in it as well."""
+    before = len(integration.upstream.requests)
+    theirs = integration.request(target="/api/projects/" + "x" * 9000, token=token(new_user()))
+    assert (theirs.status, len(integration.upstream.requests)) == (414, before)
