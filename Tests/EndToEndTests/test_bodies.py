@@ -56,6 +56,18 @@ def pieces(size):
         yield piece
 
 
+END_OF = {"length": b"", "close": b"", "chunked": b"0\r\n\r\n"}
+
+
+def framed(piece, framing):
+    return b"%x\r\n%b\r\n" % (len(piece), piece) if framing == "chunked" else piece
+
+
+def answer_head(framing, size):
+    fields = {"length": b"Content-Length: %d\r\n" % size, "chunked": b"Transfer-Encoding: chunked\r\n", "close": b""}[framing]
+    return b"HTTP/1.1 200 OK\r\n" + fields + b"\r\n"
+
+
 def digest_of(size):
     digest = hashlib.blake2b()
     for piece in pieces(size):
@@ -100,11 +112,10 @@ def test_a_large_upload_passes_in_constant_memory(gateway, upstream, size, frami
         client.send(request(POST, CHUNKED if framing == "chunked" else b"Content-Length: %d" % size))
         with Watch(gateway) as watch:
             for number, piece in enumerate(pieces(size)):
-                client.send(b"%x\r\n%b\r\n" % (len(piece), piece) if framing == "chunked" else piece)
+                client.send(framed(piece, framing))
                 if number % 64 == 0:
                     watch.look()
-            if framing == "chunked":
-                client.send(b"0\r\n\r\n")
+            client.send(END_OF[framing])
             assert client.read_response().body.decode() == digest_of(size)
 
 
@@ -113,13 +124,10 @@ def test_a_large_upload_passes_in_constant_memory(gateway, upstream, size, frami
 def test_a_large_download_passes_in_constant_memory(gateway, upstream, size, framing, version):
     def script(connection):
         connection.read_request()
-        fields = {"length": b"Content-Length: %d\r\n" % size, "chunked": b"Transfer-Encoding: chunked\r\n",
-            "close": b""}[framing]
-        connection.send(b"HTTP/1.1 200 OK\r\n" + fields + b"\r\n")
+        connection.send(answer_head(framing, size))
         for piece in pieces(size):
-            connection.send(b"%x\r\n%b\r\n" % (len(piece), piece) if framing == "chunked" else piece)
-        if framing == "chunked":
-            connection.send(b"0\r\n\r\n")
+            connection.send(framed(piece, framing))
+        connection.send(END_OF[framing])
     upstream.play(script)
     with Client(gateway, timeout=120) as client, Watch(gateway) as watch:
         client.send(request(b"GET /api/projects " + version))
@@ -134,20 +142,23 @@ def test_a_large_download_passes_in_constant_memory(gateway, upstream, size, fra
         assert digest.hexdigest() == digest_of(size)
 
 
-def test_many_large_downloads_at_once_to_readers_that_pause(gateway, upstream):
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+@pytest.mark.parametrize("version", [b"HTTP/1.1", b"HTTP/1.0"])
+def test_many_large_downloads_at_once_to_readers_that_pause(gateway, upstream, framing, version):
     """More than there are buffers for bulk; each reader takes a piece, and leaves the rest where it is until the others have had theirs."""
     total, count = 4 * MEGABYTE, 80
 
     def script(connection):
         connection.read_request()
-        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % total)
+        connection.send(answer_head(framing, total))
         for piece in pieces(total):
-            connection.send(piece)
+            connection.send(framed(piece, framing))
+        connection.send(END_OF[framing])
     upstream.play(script)
     with contextlib.ExitStack() as stack, Watch(gateway, growth=24 * MEGABYTE):
         clients = [stack.enter_context(Client(gateway, timeout=60)) for _ in range(count)]
         for client in clients:
-            client.send(request(GET))
+            client.send(request(b"GET /api/projects " + version))
         bodies = [(body_of(client, client.read_head()), hashlib.blake2b()) for client in clients]
         while bodies:
             left = []
