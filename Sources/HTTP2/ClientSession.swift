@@ -54,7 +54,7 @@ import CNghttp2
     /// - Returns: nil where the connection takes none.
     public func request(_ headers: FieldList, isEnd: Bool) -> ClientStream? {
         var id: Int32 = -1
-        unsafe withFields(headers) { fields in
+        unsafe withFields(headers.fields.span, in: headers.bytes.span) { fields in
             if isEnd {
                 unsafe id = nghttp2_submit_request(session, nil, fields.baseAddress, fields.count, nil, nil)
             } else {
@@ -115,7 +115,7 @@ import CNghttp2
     func resume(_ stream: ClientStream) { unsafe nghttp2_session_resume_data(session, stream.id) }
 
     func submitTrailers(of stream: ClientStream, _ trailers: FieldList) {
-        unsafe withFields(trailers) { unsafe nghttp2_submit_trailer(session, stream.id, $0.baseAddress, $0.count) }
+        unsafe withFields(trailers.fields.span, in: trailers.bytes.span) { unsafe nghttp2_submit_trailer(session, stream.id, $0.baseAddress, $0.count) }
     }
 
     func reset(_ stream: ClientStream, _ code: ErrorCode) {

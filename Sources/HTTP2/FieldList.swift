@@ -6,6 +6,11 @@ public struct FieldList: Sendable {
     public struct Field: Sendable {
         public let name: Range<Int>
         public let value: Range<Int>
+
+        public init(name: Range<Int>, value: Range<Int>) {
+            self.name = name
+            self.value = value
+        }
     }
 
     public private(set) var bytes: [UInt8] = []
@@ -68,7 +73,9 @@ public struct FieldList: Sendable {
     /// Appends a field whose name may have capital letters, which HTTP/2 does not (RFC 9113 §8.2.1).
     public mutating func append(lowercasing name: Span<UInt8>, _ value: Span<UInt8>) {
         let start = bytes.count
-        for index in name.indices { bytes.append(name[index].lowercasedASCII) }
+        unsafe name.withUnsafeBufferPointer { unsafe bytes.append(contentsOf: $0) }
+        var copy = bytes.mutableSpan
+        for index in start..<copy.count { copy[index] = copy[index].lowercasedASCII }
         appendValue(value, ofNameAt: start)
     }
 

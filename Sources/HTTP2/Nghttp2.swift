@@ -64,19 +64,38 @@ func submitSettings(_ session: OpaquePointer, _ limits: SessionLimits) {
     unsafe nghttp2_session_set_local_window_size(session, UInt8(NGHTTP2_FLAG_NONE.rawValue), 0, Int32(limits.connectionWindowBytes))
 }
 
-/// Lends `list` as nghttp2 takes fields. It copies them.
-func withFields(_ list: FieldList, _ body: (UnsafeBufferPointer<nghttp2_nv>) -> Void) {
-    unsafe list.bytes.withUnsafeBufferPointer { bytes in
-        unsafe withUnsafeTemporaryAllocation(of: nghttp2_nv.self, capacity: list.fields.count) { room in
-            guard let first = unsafe UnsafeMutablePointer(mutating: bytes.baseAddress) else { return }
-            for (index, field) in list.fields.enumerated() {
+/// Lends fields as nghttp2 takes them. It copies them.
+func withFields(
+    _ list: Span<FieldList.Field>, in bytes: Span<UInt8>, _ body: (UnsafeBufferPointer<nghttp2_nv>) -> Void
+) {
+    unsafe bytes.withUnsafeBufferPointer { text in
+        unsafe withUnsafeTemporaryAllocation(of: nghttp2_nv.self, capacity: list.count) { room in
+            guard let first = unsafe UnsafeMutablePointer(mutating: text.baseAddress) else { return }
+            for index in list.indices {
+                let field = list[index]
+                let flags = bytes.extracting(field.name).namesWhatChanges ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE
                 unsafe room.initializeElement(
                     at: index,
                     to: nghttp2_nv(
                         name: first + field.name.lowerBound, value: first + field.value.lowerBound, namelen: field.name.count,
-                        valuelen: field.value.count, flags: UInt8(NGHTTP2_NV_FLAG_NONE.rawValue)))
+                        valuelen: field.value.count, flags: UInt8(flags.rawValue)))
             }
-            unsafe body(UnsafeBufferPointer(rebasing: room[..<list.fields.count]))
+            unsafe body(UnsafeBufferPointer(rebasing: room[..<list.count]))
+        }
+    }
+}
+
+extension Span where Element == UInt8 {
+    /// Whether it is the name of a field whose value is another one in each message: in the peer's table of fields (RFC 7541 §2.3.2) it
+    /// would only push out what is of use there.
+    fileprivate var namesWhatChanges: Bool {
+        switch count {
+        case 9: equals("ratelimit")
+        case 11: equals("traceparent")
+        case 12: equals("x-request-id")
+        case 17: equals("x-ratelimit-reset")
+        case 21: equals("x-ratelimit-remaining")
+        default: false
         }
     }
 }

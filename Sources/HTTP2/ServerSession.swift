@@ -159,18 +159,18 @@ import CNghttp2
         unsafe nghttp2_submit_ping(session, UInt8(NGHTTP2_FLAG_NONE.rawValue), nil)
     }
 
-    func answerInterim(_ stream: ServerStream, _ headers: FieldList) {
+    func answerInterim(_ stream: ServerStream, _ headers: Span<FieldList.Field>, in bytes: Span<UInt8>) {
         guard !stream.isAnswered else { return }
-        unsafe withFields(headers) { fields in
+        unsafe withFields(headers, in: bytes) { fields in
             _ = unsafe nghttp2_submit_headers(
                 session, UInt8(NGHTTP2_FLAG_NONE.rawValue), stream.id, nil, fields.baseAddress, fields.count, nil)
         }
     }
 
-    func answer(_ stream: ServerStream, _ headers: FieldList, isEnd: Bool) {
+    func answer(_ stream: ServerStream, _ headers: Span<FieldList.Field>, in bytes: Span<UInt8>, isEnd: Bool) {
         guard !stream.isAnswered else { return }
         stream.isAnswered = true
-        unsafe withFields(headers) { fields in
+        unsafe withFields(headers, in: bytes) { fields in
             if isEnd {
                 unsafe nghttp2_submit_response(session, stream.id, fields.baseAddress, fields.count, nil)
             } else {
@@ -183,7 +183,7 @@ import CNghttp2
     func resume(_ stream: ServerStream) { unsafe nghttp2_session_resume_data(session, stream.id) }
 
     func submitTrailers(of stream: ServerStream, _ trailers: FieldList) {
-        unsafe withFields(trailers) { unsafe nghttp2_submit_trailer(session, stream.id, $0.baseAddress, $0.count) }
+        unsafe withFields(trailers.fields.span, in: trailers.bytes.span) { unsafe nghttp2_submit_trailer(session, stream.id, $0.baseAddress, $0.count) }
     }
 
     func reset(_ stream: ServerStream, _ code: ErrorCode) {

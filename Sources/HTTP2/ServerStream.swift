@@ -49,12 +49,21 @@ public final class ServerStream {
     /// - Parameters:
     ///   - headers: `:status` first; names in lower case.
     ///   - isEnd: whether it has neither content nor trailers.
-    public func answer(_ headers: FieldList, isEnd: Bool = false) { session.answer(self, headers, isEnd: isEnd) }
+    public func answer(_ headers: FieldList, isEnd: Bool = false) {
+        answer(headers.fields.span, in: headers.bytes.span, isEnd: isEnd)
+    }
+
+    /// Begins the answer with fields that lie in `bytes`, of which nothing is kept.
+    public func answer(_ headers: Span<FieldList.Field>, in bytes: Span<UInt8>, isEnd: Bool) {
+        session.answer(self, headers, in: bytes, isEnd: isEnd)
+    }
 
     /// Sends an interim answer ahead of the answer (RFC 9113 §8.1).
     ///
     /// - Parameter headers: `:status` first, of 1xx; names in lower case.
-    public func answerInterim(_ headers: FieldList) { session.answerInterim(self, headers) }
+    public func answerInterim(_ headers: Span<FieldList.Field>, in bytes: Span<UInt8>) {
+        session.answerInterim(self, headers, in: bytes)
+    }
 
     /// Adds to the answer's content. All of it is kept until the client's window has room: look at ``unsentByteCount`` where it may grow large.
     public func send(_ content: Span<UInt8>) {

@@ -30,7 +30,8 @@ public enum FieldKind: UInt8, Sendable {
     /// A field that no trailer section may bring (RFC 9110 §6.5.1), though a head may.
     case headOnly
 
-    static func of(_ name: Span<UInt8>) -> FieldKind {
+    /// - Parameter name: in any case.
+    public static func of(_ name: Span<UInt8>) -> FieldKind {
         // Most names are told from all of ours by their length and first letter.
         let kind = classify(name)
         guard kind == .other, name.mayBeFolded else { return kind }

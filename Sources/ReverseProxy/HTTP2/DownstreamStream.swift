@@ -32,13 +32,9 @@ final class DownstreamStream: ByteStream {
         self.connection = connection
         loop = worker.loop
         loop.buffers.furnish(request.text)
-        var limits = worker.limits
-        // The proxy and the verdict add to what an upstream may send.
-        limits.headerBytes *= 4
-        limits.headerCount *= 4
         isWebSocket = stream.headers.first(":protocol") != nil
         let method: Method = stream.headers.has(":method", "HEAD") ? .head : .other
-        response = ResponseText(answering: method, isWebSocket: isWebSocket, limits: limits)
+        response = ResponseText(answering: method, isWebSocket: isWebSocket, limits: worker.limits)
         do throws(MessageRefusal) {
             request.isChunked = try RequestText.append(stream.headers, isEnd: isEnd, random: worker.state.random, to: request.text)
         } catch {

@@ -6,8 +6,7 @@ import HTTPMessage
 struct ResponseText {
     private var hasBegun = false
     private var content = ContentText()
-    private var scanner = HeadScanner()
-    private var response = ResponseHead()
+    private var head = WrittenHead()
     private let limits: HeadLimits
     private let method: Method
     private let isWebSocket: Bool
@@ -15,7 +14,7 @@ struct ResponseText {
     /// - Parameters:
     ///   - method: of the request it answers.
     ///   - isWebSocket: whether the request asks for one by CONNECT (RFC 8441): 101 is then told as 200.
-    ///   - limits: what any head may take that the proxy writes.
+    ///   - limits: of trailers.
     init(answering method: Method, isWebSocket: Bool, limits: HeadLimits) {
         self.method = method
         self.isWebSocket = isWebSocket
@@ -30,12 +29,8 @@ struct ResponseText {
     /// - Throws: where the text is no response.
     mutating func send(_ buffer: ByteBuffer, on stream: ServerStream) throws(MessageRefusal) {
         while !hasBegun {
-            guard let byteCount = try scanner.findEnd(in: buffer.bytes, limits: limits) else { return }
-            try response.parse(buffer.bytes, byteCount: byteCount, answering: method)
-            scanner = HeadScanner()
-            if isWebSocket, response.status >= 200, response.status < 300 { throw MessageRefusal("There is no WebSocket.") }
-            sendHead(buffer.bytes, on: stream)
-            buffer.consume(byteCount)
+            guard !buffer.isEmpty else { return }
+            try sendHead(buffer, on: stream)
         }
         try content.send(buffer, on: stream)
     }
@@ -47,35 +42,14 @@ struct ResponseText {
         stream.end()
     }
 
-    private mutating func sendHead(_ bytes: Span<UInt8>, on stream: ServerStream) {
-        let headers = headers(bytes)
-        if isWebSocket, response.status == 101 {
-            hasBegun = true
-            content = ContentText(.untilClose, limits: limits)
-            return stream.answer(headers)
-        }
-        guard !response.isInterim else { return stream.answerInterim(headers) }
+    /// A head is whole, as the exchange writes it at once.
+    private mutating func sendHead(_ buffer: ByteBuffer, on stream: ServerStream) throws(MessageRefusal) {
+        try head.read(buffer, answering: method, isWebSocket: isWebSocket)
+        if isWebSocket, !head.hasSwitched, head.status >= 200, head.status < 300 { throw MessageRefusal("There is no WebSocket.") }
+        defer { buffer.consume(head.byteCount) }
+        guard !head.isInterim else { return stream.answerInterim(head.fields.span, in: buffer.bytes) }
         hasBegun = true
-        content = ContentText(response.framing, limits: limits)
-        stream.answer(headers, isEnd: content.isOver)
-    }
-
-    /// The head's fields, but for those that concern a connection (RFC 9113 §8.2.2).
-    private func headers(_ bytes: Span<UInt8>) -> FieldList {
-        var headers = FieldList(roomForFields: response.fields.count + 1)
-        let status = isWebSocket && response.status == 101 ? 200 : response.status
-        let digits: InlineArray<3, UInt8> = [
-            UInt8(ascii: "0") + UInt8(status / 100), UInt8(ascii: "0") + UInt8(status / 10 % 10), UInt8(ascii: "0") + UInt8(status % 10),
-        ]
-        headers.append(":status", digits.span)
-        for field in response.fields {
-            let name = field.name.bytes(in: bytes)
-            if isWebSocket, name.equalsIgnoringCase("sec-websocket-accept") { continue }
-            switch field.kind {
-            case .connection, .hopByHop, .transferEncoding: continue
-            default: headers.append(lowercasing: name, field.value.bytes(in: bytes))
-            }
-        }
-        return headers
+        content = head.hasSwitched ? ContentText(.untilClose, limits: limits) : ContentText(head.framing, limits: limits)
+        stream.answer(head.fields.span, in: buffer.bytes, isEnd: content.isOver)
     }
 }
