@@ -183,6 +183,16 @@
         unsafe state.pointee.end &+= bytes.count
     }
 
+    /// Puts the ASCII letters that stand in `range` into lower case.
+    public func lowercaseASCII(in range: Range<Int>) {
+        precondition(range.lowerBound >= 0 && range.upperBound <= count, "a range within the buffer's bounds")
+        let place = unsafe state.pointee.base + state.pointee.start
+        for index in range {
+            let byte = unsafe place.load(fromByteOffset: index, as: UInt8.self)
+            unsafe place.storeBytes(of: byte.lowercasedASCII, toByteOffset: index, as: UInt8.self)
+        }
+    }
+
     /// Moves what stands from `index` on up by `byteCount` bytes. What stands in the gap is to be overwritten.
     public func insertGap(of byteCount: Int, at index: Int) {
         precondition(index >= 0 && index <= count && byteCount >= 0, "a gap within the buffer's bounds")

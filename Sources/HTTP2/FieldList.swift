@@ -53,9 +53,15 @@ public struct FieldList: Sendable {
 
     /// The value of the first field of the name; nil where there is none.
     ///
-    /// - Parameter name: in lower case.
+    /// - Parameter name: in lower case. A pseudo-header field's is looked for no further than those go, which come first (RFC 9113 §8.3).
     public func first(_ name: StaticString) -> Range<Int>? {
-        for field in fields where bytes.span.extracting(field.name).equals(name) { return field.value }
+        let isPseudo = unsafe name.utf8Start[0] == UInt8(ascii: ":")
+        let bytes = bytes.span
+        for field in fields {
+            let other = bytes.extracting(field.name)
+            if other.equals(name) { return field.value }
+            if isPseudo, other.isEmpty || other[0] != UInt8(ascii: ":") { return nil }
+        }
         return nil
     }
 

@@ -11,6 +11,14 @@ import Testing
         #expect(number.decimalCharacterCount == "\(number)".utf8.count)
     }
 
+    @Test func `puts letters into lower case where it is told to`() {
+        let buffer = ByteBuffer(capacity: 16)
+        buffer.append("-ETag[Z]@ETag")
+        buffer.consume(1)
+        buffer.lowercaseASCII(in: 0..<9)
+        #expect(buffer.bytes.text == "etag[z]@eTag")
+    }
+
     @Test func `writes numbers in network byte order, wherever they stand`() {
         let buffer = ByteBuffer(capacity: 16)
         buffer.append(1)

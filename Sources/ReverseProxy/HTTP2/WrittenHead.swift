@@ -63,11 +63,8 @@ struct WrittenHead {
 
     /// - Returns: where the next line begins.
     private mutating func readField(_ buffer: ByteBuffer, from start: Int, isWebSocket: Bool) throws(MessageRefusal) -> Int {
-        var colon = start
-        while colon < buffer.count, buffer[colon] != UInt8(ascii: ":") {
-            buffer[colon] = buffer[colon].lowercasedASCII
-            colon &+= 1
-        }
+        guard let colon = buffer.bytes.firstIndex(of: UInt8(ascii: ":"), from: start) else { throw Self.malformed }
+        buffer.lowercaseASCII(in: start..<colon)
         let bytes = buffer.bytes
         guard let lineFeed = bytes.firstIndex(of: 0x0A, from: colon), lineFeed > colon + 1, bytes[lineFeed - 1] == 0x0D else { throw Self.malformed }
         let name = bytes.extracting(start..<colon)
