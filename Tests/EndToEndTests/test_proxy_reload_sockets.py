@@ -107,7 +107,7 @@ def test_a_new_deadline_holds_for_the_next_request(upstream):
             gateway.reload_proxy("policy_deadline_milliseconds: 20\n")
             gateway.proxy.wait_for_line(f" on {gateway.sockets[0]}", start=mark, streams=[1])
             assert gateway.get("/api/projects/impatient").status == 503
-            assert any("did not answer in 20 ms" in line for line in gateway.proxy.stderr), gateway.proxy.output
+            gateway.proxy.wait_for_line("did not answer in 20 ms", streams=[1])
             go.set()
             assert waiting.read_response().status == 200
 
