@@ -20,8 +20,12 @@ import CNghttp2
     /// How much of the answers' content has been written since the last ``resetStalled()``.
     var writtenByteCount = 0
 
+    /// Which of the client's frames has come in part, or is the last of a header section that has; nil where all that came is whole.
+    public var unfinishedFrame: Int? { sectionOf == nil ? progress.unfinishedFrame : progress.frameNumber }
+
     let limits: SessionLimits
     var budget: FrameBudget
+    private var progress = FrameProgress()
     var handler: (any StreamHandler)?
     /// Those that are open, but for what ``closeStreams(for:)`` has closed: the library knows nothing of that.
     private(set) var streams: [Int32: ServerStream] = [:]
@@ -69,6 +73,7 @@ import CNghttp2
         budget.earn(untilMilliseconds: nowMilliseconds)
         self.handler = handler
         let bytes = input.bytes
+        progress.pass(bytes)
         let result = unsafe bytes.withUnsafeBufferPointer { unsafe nghttp2_session_mem_recv(session, $0.baseAddress, $0.count) }
         input.clear()
         if result < 0 {

@@ -115,6 +115,7 @@ HOSTILE = {
         "malformed": PREFACE + b"\0\0\1\x04\0" + bytes(4) + b"x",
         "oversized": PREFACE + b"\xff\xff\xff\0\0" + struct.pack(">I", 1),
         "slow": grpc_call(),
+        "slow within a frame": PREFACE + b"\0\0\x08\6\0" + bytes(6),
         "interleaved": PREFACE + b"\0\0\1\1\0" + struct.pack(">I", 1) + b"\x82" + b"\0\0\x08\x06\0" + bytes(12),
     },
     "spop": {

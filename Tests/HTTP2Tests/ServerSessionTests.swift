@@ -22,6 +22,28 @@ import Testing
         #expect(peer.ended == [1])
     }
 
+    @Test func `knows whether a frame has come in part, and which`() {
+        let peer = Peer()
+        #expect(peer.session.unfinishedFrame == 0)
+        peer.greet()
+        #expect(peer.session.unfinishedFrame == nil)
+        let frame = peer.headers(1, isEnd: false)
+        let next = peer.frame(0, 1, 1, [UInt8](repeating: 1, count: 300))
+        var seen: [Int?] = []
+        for byte in frame + next + next {
+            peer.receive([byte])
+            seen.append(peer.session.unfinishedFrame)
+        }
+        let (first, second) = (frame.count - 1, next.count - 1)
+        #expect(Set(seen[..<first]).count == 1 && seen[first] == nil)
+        #expect(Set(seen[(first + 1)..<(first + 1 + second)]).count == 1 && seen[first + 1 + second] == nil)
+        #expect(Set(seen).count == 4, "each has a number of its own")
+        peer.receive(next + next[..<200])
+        let part = peer.session.unfinishedFrame
+        peer.receive(Array(next[200...] + next[..<200]))
+        #expect(part != nil && peer.session.unfinishedFrame != nil && peer.session.unfinishedFrame != part)
+    }
+
     @Test func `sends content and trailers, as far as the client's window goes`() throws {
         let peer = Peer()
         peer.answers = false
@@ -83,9 +105,10 @@ import Testing
         peer.answers = false
         peer.receive(peer.headers(1))
         let stream = try #require(peer.streams[1])
-        stream.answerInterim(FieldList([(":status", "103"), ("link", "</a>")]))
+        let interim = FieldList([(":status", "103"), ("link", "</a>")])
+        stream.answerInterim(interim.fields.span, in: interim.bytes.span)
         stream.answer(FieldList([(":status", "200")]), isEnd: true)
-        stream.answerInterim(FieldList([(":status", "103")]))
+        stream.answerInterim(interim.fields.span, in: interim.bytes.span)
         peer.session.flush(for: peer)
         let frames = peer.frames()
         #expect(frames.map(\.type) == [1, 1])

@@ -34,6 +34,8 @@ final class GRPCSession: DialectSession {
     private var spareBuffers: [ByteBuffer] = []
     /// The calls whose request hasn't come whole, in the order in which they began.
     private var begun: [GRPCCall] = []
+    /// The frame that has come in part, and since when.
+    private var unfinished: (frame: Int, sinceUnixMilliseconds: Int64)?
     private var isReceiving = false
     private(set) var isLeaving = false
     private(set) var nowUnixMilliseconds: Int64 = 0
@@ -57,13 +59,21 @@ final class GRPCSession: DialectSession {
     var ending: String? { session.ending }
     var isGreeted: Bool { session.isGreeted }
     var isOver: Bool { session.isOver }
-    var awaitedSinceUnixMilliseconds: Int64? { begun.first?.beganUnixMilliseconds }
+
+    var awaitedSinceUnixMilliseconds: Int64? {
+        guard let call = begun.first?.beganUnixMilliseconds, let frame = unfinished?.sinceUnixMilliseconds else {
+            return begun.first?.beganUnixMilliseconds ?? unfinished?.sinceUnixMilliseconds
+        }
+        return min(call, frame)
+    }
 
     func receive(_ input: ByteBuffer, nowUnixMilliseconds: Int64) {
         self.nowUnixMilliseconds = nowUnixMilliseconds
         isReceiving = true
         session.receive(input, for: self, nowMilliseconds: nowUnixMilliseconds)
         isReceiving = false
+        guard let frame = session.unfinishedFrame else { return unfinished = nil }
+        if unfinished?.frame != frame { unfinished = (frame, nowUnixMilliseconds) }
     }
 
     func goAway() {
@@ -74,7 +84,7 @@ final class GRPCSession: DialectSession {
     func end(late input: LateInput) {
         switch input {
         case .greeting(let milliseconds): session.end(.settingsTimeout, because: "no SETTINGS in \(milliseconds) ms")
-        case .message(let milliseconds): session.end(.cancel, because: "a request not complete in \(milliseconds) ms")
+        case .message(let milliseconds): session.end(.cancel, because: "a frame or a request not complete in \(milliseconds) ms")
         }
     }
 

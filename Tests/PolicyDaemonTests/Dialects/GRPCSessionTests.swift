@@ -19,10 +19,10 @@ final class GRPCConversation {
 
     static let preface = Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8) + frame(4, 0, 0, [])
 
-    func receive(_ bytes: [UInt8]) {
+    func receive(_ bytes: [UInt8], at nowUnixMilliseconds: Int64 = 1_700_000_000_000) {
         let input = ByteBuffer(capacity: 64)
         input.append(bytes)
-        session.receive(input, nowUnixMilliseconds: 1_700_000_000_000)
+        session.receive(input, nowUnixMilliseconds: nowUnixMilliseconds)
     }
 
     static func frame(_ type: UInt8, _ flags: UInt8, _ stream: Int, _ payload: [UInt8]) -> [UInt8] {
@@ -210,6 +210,21 @@ final class GRPCConversation {
         #expect(client.session.awaitedSinceUnixMilliseconds != nil)
         client.receive(GRPCConversation.frame(3, 0, 1, [0, 0, 0, 8]))
         #expect(client.session.awaitedSinceUnixMilliseconds == nil)
+    }
+
+    @Test func `knows that the rest of a header section is due`() {
+        let client = GRPCConversation()
+        client.receive(client.head(Self.health, flags: 0))
+        #expect(client.session.awaitedSinceUnixMilliseconds != nil)
+    }
+
+    @Test func `knows since when the rest of a frame is due`() {
+        let client = GRPCConversation()
+        client.receive([0, 0, 8, 6, 0], at: 1_700_000_001_000)
+        client.receive([0, 0, 0, 0, 1], at: 1_700_000_002_000)
+        #expect(client.session.awaitedSinceUnixMilliseconds == 1_700_000_001_000)
+        client.receive([UInt8](repeating: 0, count: 7) + [0, 0, 8], at: 1_700_000_003_000)
+        #expect(client.session.awaitedSinceUnixMilliseconds == 1_700_000_003_000)
     }
 
     @Test func `never traps, whatever its client sends`() {
