@@ -47,7 +47,10 @@ struct WrittenHead {
     private mutating func readStatusLine(_ buffer: ByteBuffer, isWebSocket: Bool) throws(MessageRefusal) -> Int {
         guard let lineFeed = buffer.bytes.firstIndex(of: 0x0A, from: 0), lineFeed >= 13 else { throw Self.malformed }
         status = 0
-        for index in Self.statusRange { status = status &* 10 &+ UInt16(buffer[index] &- UInt8(ascii: "0")) }
+        for index in Self.statusRange {
+            guard let digit = buffer[index].hexadecimalValue, digit < 10 else { throw Self.malformed }
+            status = status &* 10 &+ UInt16(digit)
+        }
         guard status >= 100, status <= 599 else { throw Self.malformed }
         hasSwitched = isWebSocket && status == 101
         if hasSwitched {
@@ -63,10 +66,11 @@ struct WrittenHead {
 
     /// - Returns: where the next line begins.
     private mutating func readField(_ buffer: ByteBuffer, from start: Int, isWebSocket: Bool) throws(MessageRefusal) -> Int {
-        guard let colon = buffer.bytes.firstIndex(of: UInt8(ascii: ":"), from: start) else { throw Self.malformed }
+        guard let lineFeed = buffer.bytes.firstIndex(of: 0x0A, from: start), buffer[lineFeed - 1] == 0x0D,
+            let colon = buffer.bytes.firstIndex(of: UInt8(ascii: ":"), from: start), colon > start, colon < lineFeed - 1
+        else { throw Self.malformed }
         buffer.lowercaseASCII(in: start..<colon)
         let bytes = buffer.bytes
-        guard let lineFeed = bytes.firstIndex(of: 0x0A, from: colon), lineFeed > colon + 1, bytes[lineFeed - 1] == 0x0D else { throw Self.malformed }
         let name = bytes.extracting(start..<colon)
         var value = colon + 1..<lineFeed - 1
         while !value.isEmpty, bytes[value.lowerBound].isBlank { value = value.lowerBound + 1..<value.upperBound }
@@ -75,7 +79,7 @@ struct WrittenHead {
         case .connection, .hopByHop: break
         case .transferEncoding: framing = .chunked
         case .contentLength:
-            guard let length = Int(bytes.extracting(value).text) else { throw Self.malformed }
+            guard let length = Int(bytes.extracting(value).text), length >= 0 else { throw Self.malformed }
             framing = .length(length)
             fields.append(FieldList.Field(name: start..<colon, value: value))
         default:
