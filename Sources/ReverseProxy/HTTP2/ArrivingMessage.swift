@@ -18,9 +18,11 @@ struct ArrivingMessage {
         case end
     }
 
-    /// Heads, as HTTP/1.1 has them.
-    let text = ByteBuffer(capacity: 16)
-    let content = ByteBuffer(capacity: 16)
+    private let pool: BufferPool
+    /// Heads, as HTTP/1.1 has them; a lent buffer, while there is something in it.
+    private var text: ByteBuffer?
+    /// As well.
+    private var content: ByteBuffer?
     /// Whether the content goes on in chunks, with the trailers behind it.
     var isChunked = false
     /// Whether all of it has come.
@@ -29,7 +31,26 @@ struct ArrivingMessage {
     var isEndTaken = false
     private var trailers = FieldList()
 
-    var isEmpty: Bool { text.isEmpty && content.isEmpty && (!isOver || isEndTaken) }
+    /// - Parameter pool: where buffers are lent from.
+    init(_ pool: BufferPool) { self.pool = pool }
+
+    var isEmpty: Bool { text == nil && content == nil && (!isOver || isEndTaken) }
+    var textByteCount: Int { text?.count ?? 0 }
+    var contentByteCount: Int { content?.count ?? 0 }
+
+    /// Where what is no content is to be written. ``dropText()`` unless something is.
+    mutating func textToWrite() -> ByteBuffer {
+        let buffer = text ?? pool.take()
+        text = buffer
+        return buffer
+    }
+
+    mutating func append(content bytes: Span<UInt8>) {
+        guard !bytes.isEmpty else { return }
+        let buffer = content ?? pool.take()
+        content = buffer
+        buffer.append(bytes)
+    }
 
     mutating func end(trailers: FieldList) {
         isOver = true
@@ -37,22 +58,18 @@ struct ArrivingMessage {
     }
 
     /// Moves some of it to `buffer`, content at most until that is full.
-    ///
-    /// - Parameter pool: gets the storage of what is empty then.
-    mutating func take(into buffer: ByteBuffer, room: Int, _ pool: BufferPool) -> Taken {
-        let (text, content) = (text, content)
-        if !text.isEmpty {
+    mutating func take(into buffer: ByteBuffer, room: Int) -> Taken {
+        if let text {
             buffer.append(text.bytes)
-            text.clear()
-            pool.strip(text)
+            dropText()
             return .text
         }
-        if !content.isEmpty {
+        if let content {
             let byteCount = min(content.count, max(room, buffer.capacity - buffer.count - 32))
             let bytes = content.bytes.extracting(0..<byteCount)
             if isChunked { buffer.append(chunk: bytes) } else { buffer.append(bytes) }
             content.consume(byteCount)
-            pool.strip(content)
+            if content.isEmpty { dropContent() }
             return .content(byteCount)
         }
         guard isOver, !isEndTaken else { return .nothing }
@@ -69,11 +86,19 @@ struct ArrivingMessage {
         return .text
     }
 
-    /// Drops what has not been taken; `pool` gets its storage.
-    func drop(_ pool: BufferPool) {
-        text.clear()
-        content.clear()
-        pool.strip(text)
-        pool.strip(content)
+    mutating func dropText() {
+        if let text { pool.give(text) }
+        text = nil
+    }
+
+    private mutating func dropContent() {
+        if let content { pool.give(content) }
+        content = nil
+    }
+
+    /// Drops what has not been taken.
+    mutating func drop() {
+        dropText()
+        dropContent()
     }
 }

@@ -22,7 +22,7 @@ final class DownstreamStream: ByteStream {
     /// Nil once it is closed.
     private var stream: ServerStream?
     private let loop: EventLoop
-    private var request = ArrivingMessage()
+    private var request: ArrivingMessage
     /// Whether the exchange is: nobody takes content any more.
     private var isDone = false
     private var response: ResponseText
@@ -31,15 +31,15 @@ final class DownstreamStream: ByteStream {
         self.stream = stream
         self.connection = connection
         loop = worker.loop
-        loop.buffers.furnish(request.text)
+        request = ArrivingMessage(loop.buffers)
         isWebSocket = stream.headers.first(":protocol") != nil
         let method: Method = stream.headers.has(":method", "HEAD") ? .head : .other
         response = ResponseText(answering: method, isWebSocket: isWebSocket, limits: worker.limits)
         do throws(MessageRefusal) {
-            request.isChunked = try RequestText.append(stream.headers, isEnd: isEnd, random: worker.state.random, to: request.text)
+            request.isChunked = try RequestText.append(stream.headers, isEnd: isEnd, random: worker.state.random, to: request.textToWrite())
         } catch {
             refusal = error
-            request.text.clear()
+            request.dropText()
         }
         request.isEndTaken = !request.isChunked && !isWebSocket
     }
@@ -48,8 +48,7 @@ final class DownstreamStream: ByteStream {
 
     func receive(content bytes: Span<UInt8>) {
         guard !isDone else { return connection.dropContent(bytes.count) }
-        loop.buffers.furnish(request.content)
-        request.content.append(bytes)
+        request.append(content: bytes)
         waiter?.wake()
     }
 
@@ -83,7 +82,7 @@ final class DownstreamStream: ByteStream {
 
     func receive(into buffer: ByteBuffer, room: Int) -> ReceiveResult {
         let before = buffer.count
-        switch request.take(into: buffer, room: room, loop.buffers) {
+        switch request.take(into: buffer, room: room) {
         case .text: break
         case .content(let byteCount): giveBack(byteCount)
         case .end: return .ended
@@ -134,7 +133,7 @@ final class DownstreamStream: ByteStream {
     /// Gives what it borrowed back: the exchange is done.
     func end() {
         isDone = true
-        if !request.content.isEmpty { connection.dropContent(request.content.count) }
-        request.drop(loop.buffers)
+        if request.contentByteCount > 0 { connection.dropContent(request.contentByteCount) }
+        request.drop()
     }
 }

@@ -14,7 +14,6 @@ final class UpstreamStream: ByteStream {
 
     var waiter: Waiter?
     private let session: UpstreamSession
-    private let loop: EventLoop
     private let limits: HeadLimits
     /// Nil before the request's head is whole, and once the stream is closed.
     private var stream: ClientStream?
@@ -23,13 +22,13 @@ final class UpstreamStream: ByteStream {
     private var scanner = HeadScanner()
     private var requestContent = ContentText()
     private var answersHead = false
-    private var answer = ArrivingMessage()
+    private var answer: ArrivingMessage
     /// Where a WebSocket is asked for: what proves that the upstream has agreed.
     private var acceptance: [UInt8]?
 
     init(on session: UpstreamSession, limits: HeadLimits) {
         self.session = session
-        loop = session.loop
+        answer = ArrivingMessage(session.loop.buffers)
         self.limits = limits
     }
 
@@ -84,7 +83,7 @@ final class UpstreamStream: ByteStream {
 
     /// The head's fields, but for those that concern a connection; of `TE`, what HTTP/2 knows (RFC 9113 §8.2.2).
     private func headers(of head: RequestHead, _ bytes: Span<UInt8>) -> FieldList {
-        var headers = FieldList()
+        var headers = FieldList(roomForFields: head.fields.count + 4)
         if acceptance == nil { headers.append(":method", head.methodName.bytes(in: bytes)) } else {
             headers.append(":method", "CONNECT".utf8Span.span)
             headers.append(":protocol", "websocket".utf8Span.span)
@@ -108,11 +107,11 @@ final class UpstreamStream: ByteStream {
     /// Answers in place of an upstream that takes no WebSocket, which it would take for something else.
     private func refuseWebSocket() {
         let body: StaticString = #"{"error":"Not Implemented","message":"The upstream takes no WebSockets by HTTP/2."}"#
-        loop.buffers.furnish(answer.text)
-        answer.text.append("HTTP/1.1 501 \r\ncontent-type: application/json\r\ncontent-length: ")
-        answer.text.append(decimal: body.utf8CodeUnitCount)
-        answer.text.append("\r\n\r\n")
-        answer.text.append(body)
+        let text = answer.textToWrite()
+        text.append("HTTP/1.1 501 \r\ncontent-type: application/json\r\ncontent-length: ")
+        text.append(decimal: body.utf8CodeUnitCount)
+        text.append("\r\n\r\n")
+        text.append(body)
         answer.isEndTaken = true
         answer.end(trailers: FieldList())
         waiter?.wake()
@@ -121,21 +120,20 @@ final class UpstreamStream: ByteStream {
     // MARK: What the session brings
 
     func receive(headersOf stream: ClientStream, isEnd: Bool) {
-        guard answer.text.count < Self.headBytes else { return stream.reset(.enhanceYourCalm) }
-        loop.buffers.furnish(answer.text)
-        if let acceptance, stream.isAnswered, AnswerText.append(switching: stream.headers, acceptance, to: answer.text) {
+        guard answer.textByteCount < Self.headBytes else { return stream.reset(.enhanceYourCalm) }
+        let text = answer.textToWrite()
+        if let acceptance, stream.isAnswered, AnswerText.append(switching: stream.headers, acceptance, to: text) {
             waiter?.wake()
             return
         }
         answer.isChunked = AnswerText.append(
-            stream.headers, isFinal: stream.isAnswered, isEnd: isEnd, answersHead: answersHead, to: answer.text)
+            stream.headers, isFinal: stream.isAnswered, isEnd: isEnd, answersHead: answersHead, to: text)
         answer.isEndTaken = !answer.isChunked
         waiter?.wake()
     }
 
     func receive(content bytes: Span<UInt8>) {
-        loop.buffers.furnish(answer.content)
-        answer.content.append(bytes)
+        answer.append(content: bytes)
         waiter?.wake()
     }
 
@@ -158,7 +156,7 @@ final class UpstreamStream: ByteStream {
 
     func receive(into buffer: ByteBuffer, room: Int) -> ReceiveResult {
         let before = buffer.count
-        switch answer.take(into: buffer, room: room, loop.buffers) {
+        switch answer.take(into: buffer, room: room) {
         case .text: break
         case .content(let byteCount): giveBack(byteCount)
         case .end: return .ended
@@ -194,8 +192,8 @@ final class UpstreamStream: ByteStream {
         stream = nil
         isClosed = true
         waiter = nil
-        session.consume(answer.content.count)
-        answer.drop(loop.buffers)
+        session.consume(answer.contentByteCount)
+        answer.drop()
     }
 
     func reset() { close() }
