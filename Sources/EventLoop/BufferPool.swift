@@ -4,9 +4,9 @@ import Bytes
 public final class BufferPool {
     /// What a lent buffer can hold before it grows, in bytes.
     public static let bufferBytes = 16 * 1024
-    /// What a buffer for bulk can hold, in bytes: a large body then takes an eighth of the system calls, and of the wake-ups at its
-    /// receiver, which are the dearer ones.
-    public static let bulkBytes = 128 * 1024
+    /// What a buffer for bulk can hold, in bytes: a large body then takes a seventh of the system calls, and of the wake-ups at its
+    /// receiver, which are the dearer ones. Pooled ones are told by it from those that have grown: it is no size that doubling leads to.
+    public static let bulkBytes = 112 * 1024
     /// How many buffers are kept for the next borrower.
     private static let maximumKept = 256
     /// How many buffers for bulk there are at the most; who comes later has to do with one of the usual size.
@@ -27,10 +27,10 @@ public final class BufferPool {
         shelf.furnish(buffer)
     }
 
-    /// Gives an empty buffer the storage of one for bulk; while all of those are lent, as ``furnish(_:)`` does. It is to be given back
+    /// Gives an empty buffer of the usual size or less the storage of one for bulk; while all of those are lent, as ``furnish(_:)`` does. It is to be given back
     /// by ``strip(_:)`` or ``shrink(_:)``.
     public func furnishForBulk(_ buffer: ByteBuffer) {
-        guard buffer.capacity < Self.bulkBytes, buffer.isEmpty else { return }
+        guard buffer.capacity <= Self.bufferBytes, buffer.isEmpty else { return }
         strip(buffer)
         shelf.furnishForBulk(buffer)
     }

@@ -39,6 +39,31 @@ import Testing
         #expect(buffer.capacity == BufferPool.bufferBytes && buffer.bytes.text == "bytes")
     }
 
+    @Test func `takes no buffer that has grown for one of its own`() {
+        for _ in 0..<100 {
+            let grown = ByteBuffer(capacity: 16)
+            grown.append([UInt8](repeating: 0, count: 128 * 1024))
+            #expect(grown.capacity == 128 * 1024)
+            pool.give(grown)
+            grown.clear()
+            pool.strip(grown)
+            pool.furnishForBulk(grown)
+            #expect(grown.capacity == 128 * 1024)
+            let bulk = ByteBuffer(capacity: 16)
+            pool.furnishForBulk(bulk)
+            bulk.append([UInt8](repeating: 0, count: 100 * 1024))
+            pool.shrink(bulk)
+            #expect(bulk.count == 100 * 1024 && bulk.capacity == 128 * 1024)
+        }
+        #expect(lendableForBulk() == 64)
+    }
+
+    private func lendableForBulk() -> Int {
+        let buffers = (0..<100).map { _ in ByteBuffer(capacity: 16) }
+        for buffer in buffers { pool.furnishForBulk(buffer) }
+        return buffers.count { $0.capacity == BufferPool.bulkBytes }
+    }
+
     @Test func `has so many buffers for bulk at the most, and makes do with smaller ones then`() {
         let buffers = (0..<100).map { _ in ByteBuffer(capacity: 16) }
         for round in 0..<3 {
