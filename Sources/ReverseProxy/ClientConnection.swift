@@ -56,7 +56,12 @@ final class ClientConnection {
         judgePeer()
     }
 
-    private func judgePeer() { isTrusted = arrival.isKnown && worker.configuration.trustedProxies.contains(peerAddress) }
+    private func judgePeer() {
+        let trusted = worker.configuration.trustedProxies
+        isTrusted = arrival.isKnown && trusted.contains(peerAddress)
+        // From before a reload: whom the peer relays there, only the header could have said.
+        if trusted.sendProxyHeader, !arrival.hasProxyHeader { isTrusted = false }
+    }
 
     /// A stream of the HTTP/2 connection that `connection` is as a whole.
     init(_ stream: any ByteStream, of connection: ClientConnection) {

@@ -5,6 +5,8 @@ struct Arrival {
     /// Whether the peer's address is that of whom the connection is from: not so where a proxy relays somebody without saying whom,
     /// who must not be heard in its place.
     var isKnown = true
+    /// Whether it began with a header of the PROXY protocol.
+    var hasProxyHeader = false
     /// Where the client connected to; nil where nobody wants to know, or it came by a Unix socket.
     var destination: ProxyHeader.End?
 }
@@ -23,10 +25,10 @@ extension WorkerContext {
         }
         switch source {
         case nil: return nil
-        case .proxy?: return (peer, Arrival())
-        case .unknown?: return (peer, Arrival(isKnown: false))
+        case .proxy?: return (peer, Arrival(hasProxyHeader: true))
+        case .unknown?: return (peer, Arrival(isKnown: false, hasProxyHeader: true))
         case .client(let client, let destination)?:
-            return (SocketAddress(client.address, port: client.port), Arrival(destination: destination))
+            return (SocketAddress(client.address, port: client.port), Arrival(hasProxyHeader: true, destination: destination))
         }
     }
 }
