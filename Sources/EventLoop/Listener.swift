@@ -5,6 +5,9 @@ import CLinux
 /// Shared rather than SO_REUSEPORT: a second instance would else share the port unnoticed, closing one listener would reset
 /// what is queued on it, and Unix sockets don't have it.
 public final class Listener: Sendable {
+    /// How many clients the kernel keeps for it until they are accepted.
+    public static let usualBacklog: Int32 = 1024
+
     let descriptor: Int32
     /// Where it listens; the port is the real one also where 0 was asked for.
     public let address: SocketAddress
@@ -24,7 +27,7 @@ public final class Listener: Sendable {
     }
 
     /// Listens on an IP address and port.
-    public static func tcp(_ address: SocketAddress, backlog: Int32 = 1024) throws(SystemError) -> Listener {
+    public static func tcp(_ address: SocketAddress, backlog: Int32 = Listener.usualBacklog) throws(SystemError) -> Listener {
         let descriptor = try SystemError.check(linux_socket(address.family), "socket")
         // A restarted gateway must not wait for its old connections' TIME_WAIT.
         _ = linux_set_option(descriptor, SOL_SOCKET, SO_REUSEADDR, 1)
@@ -33,7 +36,7 @@ public final class Listener: Sendable {
     }
 
     /// Listens on a Unix socket of the given mode. A stale socket is replaced; one that answers is not stolen.
-    public static func unix(path: String, mode: mode_t, backlog: Int32 = 1024) throws(SystemError) -> Listener {
+    public static func unix(path: String, mode: mode_t, backlog: Int32 = Listener.usualBacklog) throws(SystemError) -> Listener {
         let address = try SocketAddress.unix(path: path)
         let file = try SocketFile(claiming: path, address: address)
         let descriptor = try SystemError.check(linux_socket(AF_UNIX), "socket")

@@ -43,14 +43,14 @@ public final class ListeningSockets {
     }
 
     /// Listens on an IP address and port.
-    public func tcp(_ address: SocketAddress, backlog: Int32 = 1024) throws -> Listener {
+    public func tcp(_ address: SocketAddress, backlog: Int32 = Listener.usualBacklog) throws -> Listener {
         if let listener = takeReplaced(address) { return listener }
         guard let passed = take(address) else { return keep(try Listener.tcp(address, backlog: backlog), as: address) }
         return keep(Listener(descriptor: passed.descriptor, address: passed.address, file: nil), as: address)
     }
 
     /// Listens on a Unix socket of the given mode. The file of a service manager's socket is the manager's, and its mode is only looked at.
-    public func unix(path: String, mode: mode_t, backlog: Int32 = 1024) throws -> Listener {
+    public func unix(path: String, mode: mode_t, backlog: Int32 = Listener.usualBacklog) throws -> Listener {
         let address = try SocketAddress.unix(path: path)
         if let listener = takeReplaced(address) { return listener }
         guard let passed = take(address) else {

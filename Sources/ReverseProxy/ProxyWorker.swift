@@ -132,8 +132,11 @@ actor ProxyWorker {
                 await door.waiter.sleep(milliseconds: 100, unless: { isClosing(door) })
             }
         }
-        // What the kernel has queued came before, and is served.
-        while case .connection(let socket, let address) = acceptor.accept() { take(socket, from: address, at: door.setup) }
+        // What the kernel has queued came before, and is served; as much as that may be, for who comes now is queued as well.
+        for _ in 0..<Listener.usualBacklog {
+            guard case .connection(let socket, let address) = acceptor.accept() else { break }
+            take(socket, from: address, at: door.setup)
+        }
         acceptor.close()
     }
 
