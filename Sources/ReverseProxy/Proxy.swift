@@ -156,6 +156,8 @@ public struct Proxy {
             logger: logger,
             connections: SharedCount(maximum: configuration.limits.connections),
             streams: SharedCount(maximum: configuration.limits.mostRequests),
-            observation: try ProxyObservation.ofThose(whoLookBy: configuration, upstreams, logWriter))
+            observation: try ProxyObservation.ofThose(
+                whoLookBy: configuration, workers: configuration.workers, upstreams, logWriter),
+            workerCount: configuration.workers)
     }
 }

@@ -7,7 +7,7 @@ struct ProxyObservation: Sendable {
     private static let metricCapacity = 32_768
 
     let registry: MetricRegistry
-    let metrics: ProxyMetrics
+    private(set) var metrics: ProxyMetrics
     let readiness: ProxyReadiness
 
     private init(
@@ -20,16 +20,20 @@ struct ProxyObservation: Sendable {
     }
 
     /// Nil where the configuration lets nobody look.
+    ///
+    /// - Parameter workers: how many there are, whatever the configuration says of it by now.
     static func ofThose(
-        whoLookBy configuration: ProxyConfiguration, _ upstreams: [UpstreamStatus], _ log: LogWriter
+        whoLookBy configuration: ProxyConfiguration, workers: Int, _ upstreams: [UpstreamStatus], _ log: LogWriter
     ) throws(UnfitMetrics) -> ProxyObservation? {
         guard configuration.admin != nil else { return nil }
         return try ProxyObservation(
-            MetricRegistry(capacity: metricCapacity), ProxyReadiness(workers: configuration.workers), configuration, upstreams, log)
+            MetricRegistry(capacity: metricCapacity), ProxyReadiness(workers: workers), configuration, upstreams, log)
     }
 
-    /// The same process under another configuration.
-    func replaced(by configuration: ProxyConfiguration, _ upstreams: [UpstreamStatus], _ log: LogWriter) throws(UnfitMetrics) -> ProxyObservation {
-        try ProxyObservation(registry, readiness, configuration, upstreams, log)
+    /// Shows what another configuration has in place of that of the one before, which nothing may be counted by from then on.
+    mutating func declare(
+        _ configuration: ProxyConfiguration, _ upstreams: [UpstreamStatus], _ log: LogWriter
+    ) throws(UnfitMetrics) {
+        metrics = try ProxyMetrics(registry, configuration, upstreams, log)
     }
 }

@@ -55,6 +55,7 @@ final class ProxyReloader {
 
     /// - Throws: before anything has changed.
     private func adopt(_ next: ProxySetup) throws {
+        var next = next
         let entrances = try Entrance.all(in: next.configuration, of: sockets, replacing: listeners)
         let (certificates, admin) = (entrances.compactMap(\.setup.certificates), try followingAdmin(next))
         do {
@@ -63,18 +64,29 @@ final class ProxyReloader {
             if next.configuration.accessLogPath != setup.configuration.accessLogPath {
                 try next.logWriter.move(to: next.configuration.accessLogPath)
             }
+            try declareMetrics(of: &next)
         } catch {
             if admin !== self.admin { admin?.retire() }
             throw error
         }
-        for worker in workers { Task(executorPreference: worker.loop) { await worker.adopt(next, entrances) } }
-        Task(executorPreference: keeper.loop) { [keeper] in await keeper.adopt(next.upstreams) }
+        for worker in workers { Task(executorPreference: worker.loop) { [next] in await worker.adopt(next, entrances) } }
+        Task(executorPreference: keeper.loop) { [keeper, next] in await keeper.adopt(next.upstreams) }
         watch?.watch(certificates)
         next.connections.setMaximum(next.configuration.limits.connections)
         next.streams.setMaximum(next.configuration.limits.mostRequests)
         if admin !== self.admin { replaceAdmin(by: admin) }
         tellOfChanges(next.configuration)
         (setup, listeners) = (next, entrances.map(\.setup))
+    }
+
+    /// The last that can fail: what is declared replaces what the workers count by.
+    private func declareMetrics(of next: inout ProxySetup) throws {
+        do {
+            try next.declareMetrics()
+        } catch {
+            try? next.logWriter.move(to: setup.configuration.accessLogPath)
+            throw error
+        }
     }
 
     // MARK: The admin listener
@@ -107,6 +119,6 @@ final class ProxyReloader {
             logger.notice("listening on \(next.allListeners.map(\.url).joined(separator: ", "))")
         }
         // A connection can't move to another thread, so that one less would have to wait for its last client.
-        if next.workers != former.workers { logger.warning("reloaded, but for what needs a restart: workers") }
+        if next.workers != workers.count { logger.warning("reloaded, but for what needs a restart: workers") }
     }
 }

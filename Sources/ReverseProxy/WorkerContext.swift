@@ -5,6 +5,7 @@ import Logging
 import PolicyClient
 import Synchronization
 import TLS
+import Telemetry
 
 /// What all workers share: the configuration, what was made of it, and what stays from one to the next.
 struct ProxySetup: Sendable {
@@ -18,10 +19,23 @@ struct ProxySetup: Sendable {
     let connections: SharedCount
     /// Requests of HTTP/2, of which a connection may have many.
     let streams: SharedCount
-    /// Nil where nobody has looked at metrics yet.
-    let observation: ProxyObservation?
+    /// Nil where nobody has looked at metrics yet. Of a setup that is not in force yet, its metrics are those of the one before.
+    private(set) var observation: ProxyObservation?
+    /// How many workers there are, whatever the configuration says of it by now.
+    let workerCount: Int
+
+    init(
+        configuration: ProxyConfiguration, upstreams: [UpstreamStatus], policyEndpoints: [PolicyClient.Endpoint], logWriter: LogWriter,
+        logger: Logger, connections: SharedCount, streams: SharedCount, observation: ProxyObservation?, workerCount: Int
+    ) {
+        (self.configuration, self.upstreams, self.policyEndpoints) = (configuration, upstreams, policyEndpoints)
+        (self.logWriter, self.logger, self.connections, self.streams) = (logWriter, logger, connections, streams)
+        (self.observation, self.workerCount) = (observation, workerCount)
+    }
 
     /// The same process under another configuration.
+    ///
+    /// Its metrics are to be declared when nothing else can fail (``declareMetrics()``).
     ///
     /// - Throws: where the address of an upstream can't be found, a policy socket's path is too long, or there are too many metrics.
     func replaced(by configuration: ProxyConfiguration) throws -> ProxySetup {
@@ -29,9 +43,13 @@ struct ProxySetup: Sendable {
         return ProxySetup(
             configuration: configuration, upstreams: upstreams, policyEndpoints: try configuration.policyEndpoints,
             logWriter: logWriter, logger: logger, connections: connections, streams: streams,
-            observation: try observation?.replaced(by: configuration, upstreams, logWriter)
-                ?? ProxyObservation.ofThose(whoLookBy: configuration, upstreams, logWriter))
+            observation: try observation
+                ?? ProxyObservation.ofThose(whoLookBy: configuration, workers: workerCount, upstreams, logWriter),
+            workerCount: workerCount)
     }
+
+    /// - Throws: where there are too many.
+    mutating func declareMetrics() throws(UnfitMetrics) { try observation?.declare(configuration, upstreams, logWriter) }
 
     /// How to ask the policy daemons.
     var policyClient: PolicyClient.Configuration {

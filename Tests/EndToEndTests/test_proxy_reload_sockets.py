@@ -31,8 +31,8 @@ def asks(*paths) -> str:
 class FileGateway(Gateway):
     """One whose proxy is told by its file alone, which a reload reads again, where it listens and whom it asks."""
 
-    def __init__(self, routes, *, proxy_yaml=None, **keywords):
-        super().__init__(routes, proxy_env={"PORT": None, "POLICY_SOCKET": None}, start=False, **keywords)
+    def __init__(self, routes, *, proxy_yaml=None, proxy_env=None, **keywords):
+        super().__init__(routes, proxy_env={"PORT": None, "POLICY_SOCKET": None, **(proxy_env or {})}, start=False, **keywords)
         self.here = f"port: {self.port}\n"
         self._proxy_yaml = self.here + asks(*self.sockets[:1]) + PATIENT if proxy_yaml is None else proxy_yaml
         self._start = True
@@ -40,6 +40,11 @@ class FileGateway(Gateway):
     def reload(self, yaml: str, routes=None) -> None:
         line = self.reload_proxy(yaml, routes)
         assert "not reloaded" not in line, self.proxy.output
+
+    def warns_at_reload(self, yaml: str) -> str:
+        mark = self.proxy.mark()
+        self.reload(yaml)
+        return self.proxy.wait_for_line("reloaded, but for", start=mark)
 
     def refuses_to_reload(self, yaml: str, routes=None) -> str:
         mark = self.proxy.mark()
@@ -291,6 +296,24 @@ def test_an_admin_address_in_use_is_a_mistake_and_nothing_is_changed_by_it(upstr
         assert status == 422 and f"127.0.0.1:{taken}: Address already in use" in text
         assert gateway.get(user="usr_1").status == 200
         assert gateway.get("/api/other", user="usr_1").status == 404
+        # What is counted is what is in force, however often another was refused.
+        assert {dict(sample[1:]).get("route") for sample in admin.metrics() if sample[0] == "requests_total"} == {"/api/projects", "none"}
+        assert admin.metrics()["requests_total", ("class", "2xx"), ("route", "/api/projects"), ("upstream", named(admin))] == 1
+
+
+def named(admin: Admin) -> str:
+    """The name that the one upstream has in the metrics."""
+    return next(value for sample in admin.metrics() if ("route", "/api/projects") in sample for name, value in sample[1:] if name == "upstream")
+
+
+def test_it_is_ready_with_the_workers_that_there_are_whatever_a_reload_says_of_them(upstream):
+    admin = Admin(free_port(), "gatehouse_proxy_")
+    with FileGateway({"/api/projects": upstream}, proxy_env={"WORKERS": None}) as gateway:
+        here = gateway.here + asks(gateway.sockets[0])
+        for _ in range(2):
+            assert "needs a restart: workers" in gateway.warns_at_reload(here + "workers: 7\n")
+        gateway.reload(here + "workers: 7\n" + admin.yaml)
+        until(lambda: admin.ask("GET", "/ready")[0] == 200, what="all workers are ready")
 
 
 def test_an_admin_socket_is_a_file_that_comes_and_goes(upstream):
