@@ -15,9 +15,6 @@ enum Characters {
     static func isNameCharacter(_ byte: UInt8) -> Bool { has(byte, below64: 0x2BFF_7FD2_0000_0000, from64: 0x47FF_FFFE_87FF_FFFE) }
 
     @inline(__always)
-    static func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 }
-
-    @inline(__always)
     private static func has(_ byte: UInt8, below64: UInt64, from64: UInt64) -> Bool {
         byte < 128 && (byte < 64 ? below64 : from64) >> UInt64(byte & 63) & 1 == 1
     }
@@ -44,9 +41,6 @@ extension Span where Element == UInt8 {
     /// These bytes without blanks at either end (OWS, RFC 9110 §5.6.3).
     @_lifetime(copy self)
     func trimmingBlanks() -> Span<UInt8> {
-        var (start, end) = (0, count)
-        while start < end, Characters.isBlank(self[start]) { start &+= 1 }
-        while end > start, Characters.isBlank(self[end &- 1]) { end &-= 1 }
-        return extracting(start..<end)
+        extracting(withoutBlanks(0..<count))
     }
 }

@@ -1,3 +1,5 @@
+import Bytes
+
 /// Reads field lines (RFC 9112 §5): of a head, or of a trailer section.
 enum FieldLines {
     /// Reads the lines in `range` of `bytes`, an empty one at its end, and appends them to `fields`.
@@ -20,11 +22,8 @@ enum FieldLines {
         while Characters.isToken(bytes[colon]) { colon &+= 1 }
         guard colon > start, bytes[colon] == UInt8(ascii: ":") else { throw nameRefusal(bytes, start, colon) }
         let end = try endOfValue(from: colon &+ 1, in: bytes)
-        var (first, last) = (colon &+ 1, end)
-        while first < last, Characters.isBlank(bytes[first]) { first &+= 1 }
-        while last > first, Characters.isBlank(bytes[last &- 1]) { last &-= 1 }
         return FieldLine(
-            name: ByteRange(start..<colon), value: ByteRange(first..<last), line: ByteRange(start..<end &+ 2),
+            name: ByteRange(start..<colon), value: ByteRange(bytes.withoutBlanks(colon &+ 1..<end)), line: ByteRange(start..<end &+ 2),
             kind: FieldKind.of(bytes.extracting(start..<colon)))
     }
 
@@ -44,7 +43,7 @@ enum FieldLines {
     }
 
     private static func nameRefusal(_ bytes: Span<UInt8>, _ start: Int, _ offset: Int) -> MessageRefusal {
-        if offset == start, Characters.isBlank(bytes[start]) {
+        if offset == start, bytes[start].isBlank {
             return MessageRefusal("A header line begins with white space; folded lines are not accepted.")
         }
         switch bytes[offset] {

@@ -14,7 +14,7 @@ public enum ForwardedList {
         while start < range.end {
             var end = start
             while end < range.end, bytes[end] != UInt8(ascii: ",") { end &+= 1 }
-            let node = trimmed(start..<end, bytes)
+            let node = bytes.withoutBlanks(start..<end)
             // An element may be empty (RFC 9110 §5.6.1.2).
             if !node.isEmpty { elements.append(ForwardedElement(node: ByteRange(node))) }
             start = end &+ 1
@@ -96,14 +96,7 @@ public enum ForwardedList {
 
     private static func skipBlanks(_ start: Int, _ end: Int, _ bytes: Span<UInt8>) -> Int {
         var position = start
-        while position < end, Characters.isBlank(bytes[position]) { position &+= 1 }
+        while position < end, bytes[position].isBlank { position &+= 1 }
         return position
-    }
-
-    private static func trimmed(_ range: Range<Int>, _ bytes: Span<UInt8>) -> Range<Int> {
-        var (first, last) = (range.lowerBound, range.upperBound)
-        while first < last, Characters.isBlank(bytes[first]) { first &+= 1 }
-        while last > first, Characters.isBlank(bytes[last &- 1]) { last &-= 1 }
-        return first..<last
     }
 }

@@ -69,13 +69,6 @@ extension Span where Element == UInt8 {
         return place == plain.count
     }
 
-    func withoutBlanks(_ range: Range<Int>) -> Range<Int> {
-        var (start, end) = (range.lowerBound, range.upperBound)
-        while start < end, self[start] == 0x20 || self[start] == 0x09 { start += 1 }
-        while end > start, self[end - 1] == 0x20 || self[end - 1] == 0x09 { end -= 1 }
-        return start..<end
-    }
-
     /// A cookie's value may stand in quotes, which are no part of it.
     func withoutQuotes(_ range: Range<Int>) -> Range<Int> {
         guard range.count >= 2, self[range.lowerBound] == UInt8(ascii: "\""), self[range.upperBound - 1] == UInt8(ascii: "\"") else { return range }

@@ -17,7 +17,7 @@ public enum FieldRules {
     public static func isHeaderValue(_ bytes: Span<UInt8>) -> Bool {
         guard bytes.count > 0 else { return true }
         // Every HTTP reader cuts blanks off the ends, so a value that has some would not arrive as it was judged.
-        guard !isBlank(bytes[0]), !isBlank(bytes[bytes.count - 1]) else { return false }
+        guard !bytes[0].isBlank, !bytes[bytes.count - 1].isBlank else { return false }
         // No early exit: without one the loop is vectorised, and the values that matter are valid to their end.
         var invalid: UInt8 = 0
         for index in bytes.indices {
@@ -31,7 +31,6 @@ public enum FieldRules {
     }
 
     @inline(__always)
-    private static func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 }
 
     /// Whether `bytes` are a stable reason or error code: lower-case letters, digits and hyphens, 1 to 64 bytes.
     public static func isReason(_ bytes: Span<UInt8>) -> Bool {

@@ -72,9 +72,7 @@ struct WrittenHead {
         buffer.lowercaseASCII(in: start..<colon)
         let bytes = buffer.bytes
         let name = bytes.extracting(start..<colon)
-        var value = colon + 1..<lineFeed - 1
-        while !value.isEmpty, bytes[value.lowerBound].isBlank { value = value.lowerBound + 1..<value.upperBound }
-        while !value.isEmpty, bytes[value.upperBound - 1].isBlank { value = value.lowerBound..<value.upperBound - 1 }
+        let value = bytes.withoutBlanks(colon + 1..<lineFeed - 1)
         switch FieldKind.of(name) {
         case .connection, .hopByHop: break
         case .transferEncoding: framing = .chunked
@@ -88,8 +86,4 @@ struct WrittenHead {
         }
         return lineFeed + 1
     }
-}
-
-extension UInt8 {
-    fileprivate var isBlank: Bool { self == 0x20 || self == 0x09 }
 }
