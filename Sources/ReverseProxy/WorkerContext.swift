@@ -24,15 +24,6 @@ struct ProxySetup: Sendable {
     /// How many workers there are, whatever the configuration says of it by now.
     let workerCount: Int
 
-    init(
-        configuration: ProxyConfiguration, upstreams: [UpstreamStatus], policyEndpoints: [PolicyClient.Endpoint], logWriter: LogWriter,
-        logger: Logger, connections: SharedCount, streams: SharedCount, observation: ProxyObservation?, workerCount: Int
-    ) {
-        (self.configuration, self.upstreams, self.policyEndpoints) = (configuration, upstreams, policyEndpoints)
-        (self.logWriter, self.logger, self.connections, self.streams) = (logWriter, logger, connections, streams)
-        (self.observation, self.workerCount) = (observation, workerCount)
-    }
-
     /// The same process under another configuration.
     ///
     /// Its metrics are to be declared when nothing else can fail (``declareMetrics()``).
