@@ -7,9 +7,10 @@ import pytest
 from harness import Connection, free_port, until
 from harness.gateway import listens
 from harness.load import Load
-from harness.systemd import Systemd, is_possible
+from harness.namespaces import are_possible
+from harness.systemd import Systemd
 
-pytestmark = pytest.mark.skipif(not is_possible(), reason="namespaces can't be made here: that takes root")
+pytestmark = pytest.mark.skipif(not are_possible(), reason="namespaces can't be made here: that takes root")
 SOCKET = "/run/gatehouse/policy.sock"
 
 

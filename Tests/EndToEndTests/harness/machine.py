@@ -3,16 +3,15 @@
 import contextlib
 import os
 import pathlib
-import shutil
 import signal
 import subprocess
-import tempfile
 
 from .gateway import BIN
+from .namespaces import Namespaces, are_possible
 from .process import until
 
 ROOT = pathlib.Path(__file__).parents[3]
-_NAMESPACES = ["unshare", "--fork", "--kill-child=KILL", "--pid", "--mount", "--cgroup", "--uts", "--ipc", "--net", "--mount-proc"]
+_NETWORK = "--net"
 # What is written goes into memory. None of this machine's own units is there but those named: whatever its targets want would be started,
 # and what cleans /tmp at boot with it. Whoever logs in has a runtime directory, and sudo is there for root too.
 _SCRIPT = """
@@ -38,14 +37,14 @@ _UNITS = {
 
 
 def is_possible() -> bool:
-    return subprocess.run([*_NAMESPACES, "true"], capture_output=True).returncode == 0
+    return are_possible(_NETWORK)
 
 
-class Machine:
+class Machine(Namespaces):
     """`units` (name to text) are there, and of Debian's own those that are `named`. Scripts are run in a directory of the project's."""
 
     def __init__(self, named: list[str], units: dict[str, str]):
-        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="gh-machine-", dir="/tmp"))
+        super().__init__("machine")
         debians = {name: pathlib.Path("/lib/systemd/system", name).read_text() for name in named}
         for name, text in {**_UNITS, **debians, **units}.items():
             path = self.directory / "units" / name
@@ -54,9 +53,7 @@ class Machine:
         (self.directory / "sudo").write_text('#!/bin/sh\nexec "$@"\n')
 
     def __enter__(self):
-        self._unshare = subprocess.Popen(
-            [*_NAMESPACES, "bash", "-c", _SCRIPT, str(self.directory), str(ROOT), str(BIN)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT)
+        self.begin(_SCRIPT, ROOT, BIN, more=(_NETWORK,))
         try:
             until(self._is_up, 20, "systemd has started")
         except BaseException:
@@ -64,24 +61,14 @@ class Machine:
             raise
         return self
 
-    def __exit__(self, *_):
-        self._unshare.kill()
-        self._unshare.communicate()
-        shutil.rmtree(self.directory, ignore_errors=True)
-
     def _is_up(self) -> bool:
-        assert self._unshare.poll() is None, self._unshare.communicate()[0].decode()
-        return bool(self._first) and self.run("systemctl is-active test.target").returncode == 0
-
-    @property
-    def _first(self) -> list[str]:
-        with open(f"/proc/{self._unshare.pid}/task/{self._unshare.pid}/children") as children:
-            return children.read().split()[:1]
+        self.expect_to_run()
+        return self.has_begun and self.run("systemctl is-active test.target").returncode == 0
 
     def _command(self, script: str, user: str, directory: str, variables: dict[str, str]) -> list[str]:
         identity = ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"]
         given = [f"{name}={value}" for name, value in {"USER": user, "XDG_RUNTIME_DIR": f"/run/user/{user}", **variables}.items()]
-        return ["nsenter", "-t", *self._first, "-a", *identity,
+        return [*self.entering, *identity,
                 "env", f"--chdir=/run/test/project/{directory}", "-i", f"PATH=/usr/local/bin:{os.environ['PATH']}", *given, "bash", "-c", script]
 
     def run(self, script: str, user: str = "root", directory: str = ".", **variables: str) -> subprocess.CompletedProcess:

@@ -3,16 +3,14 @@
 import os
 import pathlib
 import re
-import shutil
 import subprocess
-import tempfile
 
 from .gateway import BIN
+from .namespaces import Namespaces
 from .process import until
 from .tokens import SECRET
 
 UNITS = pathlib.Path(__file__).parents[3] / "deploy" / "systemd"
-_NAMESPACES = ["unshare", "--fork", "--kill-child=KILL", "--pid", "--mount", "--cgroup", "--uts", "--ipc", "--mount-proc"]
 # What /run has is the manager's own, and what units with PrivateTmp see.
 _SCRIPT = """
 mount -t tmpfs tmpfs /run && mkdir -p /run/systemd /run/test/bin && cp -r "$0"/* /run/test && mount --bind "$1" /run/test/bin || exit 1
@@ -22,15 +20,11 @@ exec env -i PATH="$PATH" container=test SYSTEMD_UNIT_PATH=/run/test/units /lib/s
 """
 
 
-def is_possible() -> bool:
-    return subprocess.run([*_NAMESPACES, "true"], capture_output=True).returncode == 0
-
-
-class Systemd:
+class Systemd(Namespaces):
     """Runs the services of both halves, configured by these texts, where `with_sockets` with their sockets."""
 
     def __init__(self, policyd_yaml: str, proxy_yaml: str, proxy_address: str, with_sockets: bool):
-        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="gh-systemd-", dir="/tmp"))
+        super().__init__("systemd")
         self._write("policyd.yaml", policyd_yaml)
         self._write("proxy.yaml", proxy_yaml)
         self._write("policyd.env", f"JWT_SECRET={SECRET}\n")
@@ -55,9 +49,7 @@ class Systemd:
         return re.sub(r"^(User|Group|SocketUser|SocketGroup)=.*\n", "", text, flags=re.M)
 
     def __enter__(self):
-        self._unshare = subprocess.Popen(
-            [*_NAMESPACES, "bash", "-c", _SCRIPT, str(self.directory), str(BIN)], stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.begin(_SCRIPT, BIN)
         try:
             for half in ("policyd", "proxy"):
                 until(lambda: self.state(half)["ActiveState"] == "active", 20, f"gatehouse-{half} is active")
@@ -67,16 +59,9 @@ class Systemd:
             raise
         return self
 
-    def __exit__(self, *_):
-        self._unshare.kill()
-        self._unshare.communicate()
-        shutil.rmtree(self.directory, ignore_errors=True)
-
     def ask(self, *arguments: str) -> subprocess.CompletedProcess:
         """What systemctl does."""
-        with open(f"/proc/{self._unshare.pid}/task/{self._unshare.pid}/children") as children:
-            first = children.read().split()
-        return subprocess.run(["nsenter", "-t", *first[:1], "-a", "systemctl", *arguments], capture_output=True, text=True, timeout=60)
+        return subprocess.run([*self.entering, "systemctl", *arguments], capture_output=True, text=True, timeout=60)
 
     def state(self, half: str) -> dict[str, str]:
         properties = "ActiveState,MainPID,Result,ExecMainCode,ExecMainStatus"
