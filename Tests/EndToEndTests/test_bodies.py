@@ -63,9 +63,26 @@ def framed(piece, framing):
     return b"%x\r\n%b\r\n" % (len(piece), piece) if framing == "chunked" else piece
 
 
-def answer_head(framing, size):
-    fields = {"length": b"Content-Length: %d\r\n" % size, "chunked": b"Transfer-Encoding: chunked\r\n", "close": b""}[framing]
-    return b"HTTP/1.1 200 OK\r\n" + fields + b"\r\n"
+class Source:
+    """An upstream behaviour that answers with `size` bytes of content, where there is a `gate` once that is open."""
+
+    def __init__(self, size, framing="length", gate=None):
+        self.size, self.framing, self.gate = size, framing, gate
+        self._sent = []  # a list, since several connections may play it at once
+
+    @property
+    def sent(self):
+        return sum(self._sent)
+
+    def __call__(self, connection):
+        connection.read_request()
+        assert self.gate is None or self.gate.wait(60)
+        fields = {"length": b"Content-Length: %d\r\n" % self.size, "chunked": b"Transfer-Encoding: chunked\r\n", "close": b""}[self.framing]
+        connection.send(b"HTTP/1.1 200 OK\r\n" + fields + b"\r\n")
+        for piece in pieces(self.size):
+            connection.send(framed(piece, self.framing))
+            self._sent.append(len(piece))
+        connection.send(END_OF[self.framing])
 
 
 def digest_of(size):
@@ -122,13 +139,7 @@ def test_a_large_upload_passes_in_constant_memory(gateway, upstream, size, frami
 @pytest.mark.parametrize("framing", ["length", "chunked", "close"])
 @pytest.mark.parametrize("version", [b"HTTP/1.1", b"HTTP/1.0"])
 def test_a_large_download_passes_in_constant_memory(gateway, upstream, size, framing, version):
-    def script(connection):
-        connection.read_request()
-        connection.send(answer_head(framing, size))
-        for piece in pieces(size):
-            connection.send(framed(piece, framing))
-        connection.send(END_OF[framing])
-    upstream.play(script)
+    upstream.play(Source(size, framing))
     with Client(gateway, timeout=120) as client, Watch(gateway) as watch:
         client.send(request(b"GET /api/projects " + version))
         head = client.read_head()
@@ -148,13 +159,7 @@ def test_many_large_downloads_at_once_to_readers_that_pause(gateway, upstream, f
     """More than there are buffers for bulk; each reader takes a piece, and leaves the rest where it is until the others have had theirs."""
     total, count = 4 * MEGABYTE, 80
 
-    def script(connection):
-        connection.read_request()
-        connection.send(answer_head(framing, total))
-        for piece in pieces(total):
-            connection.send(framed(piece, framing))
-        connection.send(END_OF[framing])
-    upstream.play(script)
+    upstream.play(Source(total, framing))
     with contextlib.ExitStack() as stack, Watch(gateway, growth=24 * MEGABYTE):
         clients = [stack.enter_context(Client(gateway, timeout=60)) for _ in range(count)]
         for client in clients:
@@ -238,18 +243,11 @@ def test_an_upload_waits_for_an_upstream_that_does_not_read(gateway, upstream):
 
 def test_a_download_waits_for_a_client_that_does_not_read(gateway, upstream):
     total = 50 * MEGABYTE
-    sent = []
-
-    def script(connection):
-        connection.read_request()
-        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % total)
-        for piece in pieces(total):
-            connection.send(piece)
-            sent.append(len(piece))
-    upstream.play(script)
+    source = Source(total)
+    upstream.play(source)
     with Client(gateway, timeout=60) as client, Watch(gateway):
         client.send(request(GET))
-        assert until_still(lambda: sum(sent)) < 30 * MEGABYTE
+        assert until_still(lambda: source.sent) < 30 * MEGABYTE
         assert digest_of_response(client) == digest_of(total)
 
 

@@ -16,7 +16,7 @@ from harness import Gateway, respond, token, until
 from harness.authority import Authority
 from harness.http2 import HTTP2Client
 from harness.tls_gateway import TLSGateway
-from test_bodies import MEGABYTE, Sink, Watch, digest_of, pieces, until_still
+from test_bodies import MEGABYTE, Sink, Source, Watch, digest_of, pieces, until_still
 from wire import TOKEN, Client, expect_only_true_identity, gateway, shared_upstream, small_gateway, upstream  # noqa: F401
 
 
@@ -566,18 +566,8 @@ def test_a_large_upload_passes_in_constant_memory(gateway, client, upstream, siz
         assert client.answer(stream).body.decode() == digest_of(size)
 
 
-def download(total, sent):
-    def script(connection):
-        connection.read_request()
-        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % total)
-        for piece in pieces(total):
-            connection.send(piece)
-            sent.append(len(piece))
-    return script
-
-
 def test_a_large_download_passes_in_constant_memory(gateway, upstream, size):
-    upstream.play(download(size, []))
+    upstream.play(Source(size))
     with Watch(gateway):
         body = run("curl", "-sS", "--http2-prior-knowledge", "-H", f"Authorization: {BEARER}", url(gateway), timeout=120)
     assert hashlib.blake2b(body).hexdigest() == digest_of(size)
@@ -609,19 +599,21 @@ def test_an_upload_waits_for_an_upstream_that_does_not_read(gateway, client, ups
 @pytest.mark.parametrize("reads", ["the socket alone", "nothing"])
 def test_a_download_waits_for_a_client_that_does_not_read(gateway, upstream, reads):
     """The client's windows are as wide as can be where it is its socket that holds things up."""
-    total, sent = 50 * MEGABYTE, []
-    upstream.play(download(total, sent))
+    # Who reads nothing is not heard either once the answers fill the connection: all are asked for before any comes.
+    asked = threading.Event()
+    source = Source(50 * MEGABYTE, gate=asked)
+    upstream.play(source)
     wide = {h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 2**31 - 1}
     with HTTP2Client(gateway.port, consumes=False, settings=wide if reads == "nothing" else None) as client, Watch(gateway):
         if reads == "nothing":
             client.connection.increment_flow_control_window(2**30)
             client.flush()
         streams = [client.request(token=TOKEN) for _ in range(10)]
-        if reads == "nothing":
-            upstream.wait_for_requests(10)
-        else:
+        upstream.wait_for_requests(10)
+        asked.set()
+        if reads != "nothing":
             client.until(lambda: sum(len(client.answers[stream].body) for stream in streams) == 65_535)
-        assert until_still(lambda: sum(sent)) < 10 * 30 * MEGABYTE
+        assert until_still(lambda: source.sent) < 10 * 30 * MEGABYTE
         # Others are served, on other connections.
         with HTTP2Client(gateway.port) as other:
             assert other.ask("GET", "/health").status == 200
@@ -629,8 +621,9 @@ def test_a_download_waits_for_a_client_that_does_not_read(gateway, upstream, rea
 
 def test_what_a_client_says_while_it_takes_nothing_is_heard_once_it_does(gateway, upstream):
     """Its windows are opened while the gateway, whose output is full, doesn't read; the rest of the answer waits for just that."""
-    window, total, sent = 20 * MEGABYTE, 25 * MEGABYTE, []
-    upstream.play(download(total, sent))
+    window, total = 20 * MEGABYTE, 25 * MEGABYTE
+    source = Source(total)
+    upstream.play(source)
     narrow = socket.socket()
     narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
     narrow.connect(("127.0.0.1", gateway.port))
@@ -639,7 +632,7 @@ def test_what_a_client_says_while_it_takes_nothing_is_heard_once_it_does(gateway
     with HTTP2Client(gateway.port, consumes=False, settings=wide, sock=narrow) as client:
         client.connection.increment_flow_control_window(window)
         stream = client.request(token=TOKEN)
-        assert until_still(lambda: sum(sent)) < window
+        assert until_still(lambda: source.sent) < window
         for on in (None, stream):
             client.connection.increment_flow_control_window(total, on)
         client.flush()

@@ -10,7 +10,7 @@ import pytest
 from harness import respond, until
 from harness.authority import Authority
 from harness.tls_gateway import TLSGateway
-from test_bodies import MEGABYTE, Sink, Watch, digest_of, pieces, until_still
+from test_bodies import MEGABYTE, Sink, Source, Watch, digest_of, until_still
 from test_websocket import Server, routes
 from wire import TOKEN, expect_only_true_identity, shared_upstream, upstream  # noqa: F401
 
@@ -149,15 +149,9 @@ def test_an_upload_is_written_no_faster_than_the_upstream_reads(gateway, upstrea
 
 
 def test_a_download_is_sent_no_faster_than_the_client_reads(gateway, upstream):
-    total, sent = 64 * MEGABYTE, []
-
-    def script(connection):
-        connection.read_request()
-        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % total)
-        for piece in pieces(total):
-            connection.send(piece)
-            sent.append(len(piece))
-    upstream.play(script)
+    total = 64 * MEGABYTE
+    source = Source(total)
+    upstream.play(source)
     with Node(gateway, """
         const request = open("GET", ""), digest = crypto.createHash("blake2b512");
         await events.once(request, "response");
@@ -168,7 +162,7 @@ def test_a_download_is_sent_no_faster_than_the_client_reads(gateway, upstream):
         end();
     """) as node, Watch(gateway):
         assert node.heard() == "begun"
-        assert until_still(lambda: sum(sent)) < total / 2
+        assert until_still(lambda: source.sent) < total / 2
         node.tell()
         assert node.heard(60) == digest_of(total)
 

@@ -180,13 +180,23 @@ def test_what_is_in_flight_is_finished_by_the_process_that_began_it(upstream):
 
 # What the newer process is
 
+PROGRAMS = {"daemon": "gatehouse-policyd", "proxy": "gatehouse-proxy"}
+
+
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
     """The programs at a path of their own, where newer ones can be put in their place."""
-    for name in ("gatehouse-policyd", "gatehouse-proxy"):
+    for name in PROGRAMS.values():
         shutil.copy(program(name), tmp_path / name)
     monkeypatch.setattr("harness.gateway.BIN", tmp_path)
     return tmp_path
+
+
+def put(path, script):
+    """Another program in the place of what may run from that path: a shell's."""
+    path.unlink(missing_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
 
 
 def test_a_newer_program_is_started_with_the_same_arguments_and_environment(upstream, installed):
@@ -357,13 +367,12 @@ def test_a_newer_process_that_finds_a_mistake_leaves_the_one_before_serving(upst
 def test_a_program_that_is_gone_or_another_one_leaves_the_one_before_serving(upstream, installed, half):
     with Gateway({"/api/projects": upstream}) as gateway:
         process = getattr(gateway, half)
-        path = installed / {"daemon": "gatehouse-policyd", "proxy": "gatehouse-proxy"}[half]
+        path = installed / PROGRAMS[half]
         path.unlink()
         mark = process.mark()
         process.send(signal.SIGUSR2)
         assert f"start {path}: No such file or directory" in process.wait_for_line("not handed over", start=mark)
-        path.write_text("#!/bin/sh\nkill -9 $$\n")
-        path.chmod(0o755)
+        put(path, "kill -9 $$")
         mark = process.mark()
         process.send(signal.SIGUSR2)
         assert process.wait_for_line("not handed over", start=mark).endswith("it ended")
@@ -374,10 +383,8 @@ def test_a_program_that_is_gone_or_another_one_leaves_the_one_before_serving(ups
 def test_one_that_is_told_to_stop_takes_the_one_that_starts_with_it(upstream, installed, half):
     with Gateway({"/api/projects": upstream}) as gateway:
         process = getattr(gateway, half)
-        path = installed / {"daemon": "gatehouse-policyd", "proxy": "gatehouse-proxy"}[half]
-        path.unlink()
-        path.write_text("#!/bin/sh\nexec sleep 600\n")
-        path.chmod(0o755)
+        path = installed / PROGRAMS[half]
+        put(path, "exec sleep 600")
         process.send(signal.SIGUSR2)
         started = re.search(r"process (\d+) starts", process.wait_for_line("handing over: process"))[1]
         process.send(signal.SIGUSR2)
@@ -393,10 +400,8 @@ def test_one_that_starts_is_not_ended_by_what_is_sent_to_all_of_a_unit(upstream,
     """`systemctl kill -s USR1` reaches it too, before it can have taken its signals."""
     with Gateway({"/api/projects": upstream}) as gateway:
         process = getattr(gateway, half)
-        path = installed / {"daemon": "gatehouse-policyd", "proxy": "gatehouse-proxy"}[half]
-        path.unlink()
-        path.write_text(f"#!/bin/sh\nkill -HUP $$; kill -USR1 $$; kill -USR2 $$; echo here > {installed}/survived; kill -TERM $$; exec sleep 600\n")
-        path.chmod(0o755)
+        path = installed / PROGRAMS[half]
+        put(path, f"kill -HUP $$; kill -USR1 $$; kill -USR2 $$; echo here > {installed}/survived; kill -TERM $$; exec sleep 600")
         mark = process.mark()
         process.send(signal.SIGUSR2)
         assert process.wait_for_line("not handed over", start=mark).endswith("it ended")

@@ -167,26 +167,23 @@ def test_an_id_of_a_trusted_proxy_is_taken(upstream):
         assert upstream.wait_for_requests(1)[0].get("X-Request-Id") == "theirs"
 
 
+def told(client, upstream):
+    """Whom the upstream takes a request for that claims to be from another."""
+    upstream.forget()
+    assert client.request(target="/api/a", headers=forwarded_for("192.0.2.7"), token=token()).status == 200
+    return upstream.wait_for_requests(1)[0].get("X-Forwarded-For")
+
+
 def test_a_reload_changes_whom_to_trust_on_connections_that_stay(upstream):
     with started(upstream, "", "") as gateway, gateway.connect() as client:
-        def told():
-            upstream.forget()
-            assert client.request(target="/api/a", headers=forwarded_for("192.0.2.7"), token=token()).status == 200
-            return upstream.wait_for_requests(1)[0].get("X-Forwarded-For")
-
-        assert told() == "127.0.0.1"
+        assert told(client, upstream) == "127.0.0.1"
         gateway.reload_proxy("trusted_proxies: [127.0.0.1]\n")
-        until(lambda: told() == "192.0.2.7, 127.0.0.1", what="the proxy in front is trusted")
+        until(lambda: told(client, upstream) == "192.0.2.7, 127.0.0.1", what="the proxy in front is trusted")
 
 
 def test_a_proxy_that_has_sent_no_header_before_a_reload_that_asks_for_it_is_not_heard(upstream):
     """Whom it relays on that connection only the header could have said."""
     with started(upstream, "trusted_proxies: [127.0.0.1]\n", "") as gateway, gateway.connect() as client:
-        def told():
-            upstream.forget()
-            assert client.request(target="/api/a", headers=forwarded_for("192.0.2.7"), token=token()).status == 200
-            return upstream.wait_for_requests(1)[0].get("X-Forwarded-For")
-
-        assert told() == "192.0.2.7, 127.0.0.1"
+        assert told(client, upstream) == "192.0.2.7, 127.0.0.1"
         gateway.reload_proxy("trusted_proxies: [127.0.0.1]\nproxy_protocol: true\n")
-        until(lambda: told() == "127.0.0.1", what="the proxy in front is not heard any more")
+        until(lambda: told(client, upstream) == "127.0.0.1", what="the proxy in front is not heard any more")

@@ -449,7 +449,8 @@ def test_by_http_2_too_it_is_asked_about_and_may_be_declined(gateway, scripted_g
 
 # Events
 
-def test_server_sent_events_flow_as_they_are_written(scripted_gateway, upstream):
+def play_events(upstream):
+    """Twenty events, each written when the semaphore that this returns is released."""
     gate = threading.Semaphore(0)
 
     def script(connection):
@@ -459,6 +460,11 @@ def test_server_sent_events_flow_as_they_are_written(scripted_gateway, upstream)
             assert gate.acquire(timeout=20)
             connection.send(b"data: %d\n\n" % number)
     upstream.play(script)
+    return gate
+
+
+def test_server_sent_events_flow_as_they_are_written(scripted_gateway, upstream):
+    gate = play_events(upstream)
     with Client(scripted_gateway) as client:
         client.send(handshake(start=b"GET /plain HTTP/1.1"))
         assert client.read_head().status == 200
@@ -469,15 +475,7 @@ def test_server_sent_events_flow_as_they_are_written(scripted_gateway, upstream)
 
 @pytest.mark.parametrize("version", ["--http1.1", "--http2-prior-knowledge"])
 def test_curl_sees_each_event_as_it_is_written(scripted_gateway, upstream, version):
-    gate = threading.Semaphore(0)
-
-    def script(connection):
-        connection.read_request()
-        connection.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
-        for number in range(20):
-            assert gate.acquire(timeout=20)
-            connection.send(b"data: %d\n\n" % number)
-    upstream.play(script)
+    gate = play_events(upstream)
     command = ["curl", "-sSN", version, "-H", f"Authorization: Bearer {TOKEN}", f"http://127.0.0.1:{scripted_gateway.port}/plain"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as curl:
         for number in range(20):
