@@ -72,7 +72,8 @@ final class Tunnel {
                 await waiter.yieldTurn()
                 continue
             }
-            if upwards.isBroken || downwards.isBroken || upwards.isAnswered && downwards.isAnswered { return }
+            // Each has its time to read it, also where the other is gone already.
+            if upwards.hasNothingToSay, downwards.hasNothingToSay { return }
             await waiter.park()
         }
     }
@@ -161,7 +162,7 @@ private struct Direction {
     }
 
     /// Whether the source sends nothing more that counts.
-    var isAnswered: Bool { isEnding || frames.hasClosed }
+    var hasNothingToSay: Bool { isBroken || isEnding || frames.hasClosed }
 
     /// Drops what the source has sent; whether there was something.
     mutating func drop(_ pool: BufferPool) -> Bool {
