@@ -1,3 +1,5 @@
+import Glibc
+
 /// Contiguous bytes with a read end and a write end: what a socket fills and a codec drains, or the other way round.
 ///
 /// The one buffer type of the project, so that the codecs (which do no I/O) and the event loop (which does) hand bytes to
@@ -14,22 +16,30 @@
         @usableFromInline var end = 0
 
         init(capacity: Int) {
-            unsafe base = .allocate(byteCount: capacity, alignment: 16)
+            unsafe base = ByteBuffer.allocate(capacity)
             unsafe self.capacity = capacity
         }
+    }
+
+    /// Room at an address as aligned as any type needs.
+    ///
+    /// By `malloc`, as what Swift has for it is `posix_memalign`, which takes nothing from the caches of what was freed before.
+    private static func allocate(_ byteCount: Int) -> UnsafeMutableRawPointer {
+        guard let place = unsafe malloc(byteCount) else { fatalError("no memory for \(byteCount) bytes") }
+        return unsafe place
     }
 
     @usableFromInline let state: UnsafeMutablePointer<State>
 
     /// - Parameter capacity: bytes of room to start with; it grows as bytes are appended. The owner sets the limit.
     public init(capacity: Int) {
-        unsafe state = .allocate(capacity: 1)
+        unsafe state = Self.allocate(MemoryLayout<State>.size).bindMemory(to: State.self, capacity: 1)
         unsafe state.initialize(to: State(capacity: max(capacity, 16)))
     }
 
     deinit {
-        unsafe state.pointee.base.deallocate()
-        unsafe state.deallocate()
+        unsafe free(state.pointee.base)
+        unsafe free(state)
     }
 
     /// How many bytes are there to read.
@@ -223,9 +233,9 @@
         } else {
             var capacity = unsafe state.pointee.capacity
             while capacity < held + byteCount { capacity *= 2 }
-            let base = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 16)
+            let base = unsafe Self.allocate(capacity)
             unsafe base.copyMemory(from: state.pointee.base + state.pointee.start, byteCount: held)
-            unsafe state.pointee.base.deallocate()
+            unsafe free(state.pointee.base)
             unsafe state.pointee.base = base
             unsafe state.pointee.capacity = capacity
         }
@@ -272,8 +282,7 @@ extension Span where Element == UInt8 {
     /// Whether these bytes are exactly those of `text`.
     @inlinable public func equals(_ text: StaticString) -> Bool {
         guard count == text.utf8CodeUnitCount else { return false }
-        for index in indices where unsafe self[index] != text.utf8Start[index] { return false }
-        return true
+        return equals(unsafe Span(_unsafeStart: text.utf8Start, count: count))
     }
 
     /// Whether these bytes are exactly `other`, compared eight at a time.
@@ -285,6 +294,11 @@ extension Span where Element == UInt8 {
             let leftWord = unsafe left.unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self)
             guard unsafe leftWord == right.unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self) else { return false }
             index &+= 8
+        }
+        if index > 0 {
+            // The last eight, of which some may have been compared already.
+            let last = count &- 8
+            return unsafe left.unsafeLoadUnaligned(fromByteOffset: last, as: UInt64.self) == right.unsafeLoadUnaligned(fromByteOffset: last, as: UInt64.self)
         }
         while index < count {
             guard self[index] == other[index] else { return false }
