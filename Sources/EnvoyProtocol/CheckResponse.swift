@@ -101,6 +101,13 @@ public struct CheckResponseWriter {
         /// Replaces a header of the upstream's answer.
         public mutating func setResponseHeader(_ name: Span<UInt8>, _ value: Span<UInt8>) { option(OkField.responseHeadersToAdd, name, value) }
 
+        /// Replaces a header of the upstream's answer.
+        ///
+        /// - Parameter append: appends the value, which has `byteCount` bytes of ASCII.
+        public func setResponseHeader(_ name: Span<UInt8>, byteCount: Int, _ append: (ByteBuffer) -> Void) {
+            option(OkField.responseHeadersToAdd, name, valueByteCount: byteCount, append)
+        }
+
         /// Replaces a parameter of the request's query.
         public func setQueryParameter(_ name: Span<UInt8>, _ value: Span<UInt8>) {
             output.append(field: OkField.queryParametersToSet) { parameter in
@@ -114,14 +121,18 @@ public struct CheckResponseWriter {
 
         private mutating func option(_ number: UInt8, _ name: Span<UInt8>, _ value: Span<UInt8>) {
             guard value.isUTF8 else { return hasUnfitValue = true }
-            let headerByteCount = ByteBuffer.fieldByteCount(name.count) + ByteBuffer.fieldByteCount(value.count)
-            let isEmpty = value.count == 0
+            option(number, name, valueByteCount: value.count) { $0.append(value) }
+        }
+
+        private func option(_ number: UInt8, _ name: Span<UInt8>, valueByteCount: Int, _ append: (ByteBuffer) -> Void) {
+            let headerByteCount = ByteBuffer.fieldByteCount(name.count) + ByteBuffer.fieldByteCount(valueByteCount)
+            let isEmpty = valueByteCount == 0
             output.append(number << 3 | 2)
             output.append(varint: UInt64(ByteBuffer.fieldByteCount(headerByteCount) + (isEmpty ? 4 : 2)))
             output.append(OptionField.header << 3 | 2)
             output.append(varint: UInt64(headerByteCount))
             output.append(field: 1, name)
-            output.append(field: 2, value)
+            output.append(field: 2, byteCount: valueByteCount, append)
             // OVERWRITE_IF_EXISTS_OR_ADD: what is appended to would leave the client's own value in.
             output.append(field: OptionField.appendAction, varint: 2)
             // Else Envoy leaves a header out whose value is empty, and the client's own stays.

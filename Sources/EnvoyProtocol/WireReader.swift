@@ -26,8 +26,15 @@ struct WireReader {
     }
 
     /// The next field's number and value; nil behind the last.
+    @inline(__always)
     mutating func next(in bytes: Span<UInt8>) throws(MalformedMessage) -> (number: UInt64, value: Value)? {
         guard position < end else { return nil }
+        if let short = nextShort(in: bytes) { return short }
+        return try nextLong(in: bytes)
+    }
+
+    @inline(never)
+    private mutating func nextLong(in bytes: Span<UInt8>) throws(MalformedMessage) -> (number: UInt64, value: Value) {
         let tag = try varint(in: bytes)
         let number = tag >> 3
         guard number > 0, number < 1 << 29 else { throw MalformedMessage("a field of number \(number), accepted: 1 to 536870911") }
@@ -43,6 +50,17 @@ struct WireReader {
         case 5: return (number, try fixed(4))
         default: throw MalformedMessage("field \(number) of wire type \(tag & 7), accepted: 0, 1, 2 and 5")
         }
+    }
+
+    /// Nearly every field: one of bytes, fewer than 128 of them, whose tag is one byte.
+    @inline(__always)
+    private mutating func nextShort(in bytes: Span<UInt8>) -> (number: UInt64, value: Value)? {
+        guard end &- position >= 2 else { return nil }
+        let (tag, count) = (bytes[position], Int(bytes[position &+ 1]))
+        guard tag & 0x87 == 2, tag > 7, count < 0x80, count <= end &- position &- 2 else { return nil }
+        let start = position &+ 2
+        position = start &+ count
+        return (UInt64(tag >> 3), .bytes(start..<position))
     }
 
     private mutating func fixed(_ byteCount: Int) throws(MalformedMessage) -> Value {

@@ -13,6 +13,15 @@ extension ByteBuffer {
         append(bytes)
     }
 
+    /// - Parameter append: appends the value, which has `byteCount` bytes; traps where it does not.
+    func append(field number: UInt8, byteCount: Int, _ append: (ByteBuffer) -> Void) {
+        self.append(number << 3 | 2)
+        self.append(varint: UInt64(byteCount))
+        let start = count
+        append(self)
+        precondition(count - start == byteCount, "a value as long as its length says")
+    }
+
     func append(field number: UInt8, _ text: StaticString) {
         append(number << 3 | 2)
         append(varint: UInt64(text.utf8CodeUnitCount))
@@ -37,6 +46,7 @@ extension ByteBuffer {
     }
 
     func append(varint value: UInt64) {
+        guard value >= 0x80 else { return append(UInt8(value)) }
         var rest = value
         while rest >= 0x80 {
             append(UInt8(truncatingIfNeeded: rest) | 0x80)

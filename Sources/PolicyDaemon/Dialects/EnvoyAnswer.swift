@@ -12,8 +12,6 @@ struct EnvoyAnswer {
     private let ownedHeaders: [[UInt8]]
     private var request = FinalHeaders()
     private var response = FinalHeaders()
-    /// A header's value while it is written.
-    private let value = ByteBuffer(capacity: 64)
 
     init(ownedHeaders: [String]) { self.ownedHeaders = ownedHeaders.map { Array($0.utf8) } }
 
@@ -45,7 +43,7 @@ struct EnvoyAnswer {
         var writer = CheckResponseWriter(.ok, to: output)
         writer.allowed { fields in
             fields.append(written: text.extracting(0..<words.limitsOffset))
-            var limits = Limits(fields: fields, value: value)
+            var limits = Limits(fields: fields)
             allow.writeStandings(to: &limits)
         }
         output.append(text.extracting(words.limitsOffset..<text.count))
@@ -53,14 +51,10 @@ struct EnvoyAnswer {
     }
 
     private struct Limits: LimitFieldWriter {
-        var fields: CheckResponseWriter.Fields
-        let value: ByteBuffer
+        let fields: CheckResponseWriter.Fields
 
-        mutating func setResponseHeader(_ name: Span<UInt8>, byteCount: Int, _ append: (ByteBuffer) -> Void) {
-            let value = value
-            value.clear()
-            append(value)
-            fields.setResponseHeader(name, value.bytes)
+        func setResponseHeader(_ name: Span<UInt8>, byteCount: Int, _ append: (ByteBuffer) -> Void) {
+            fields.setResponseHeader(name, byteCount: byteCount, append)
         }
     }
 

@@ -10,13 +10,18 @@ enum GRPCAnswers {
     static let wrongMethod = FieldList([(":status", "405"), ("allow", "POST")])
     static let wrongContentType = FieldList([(":status", "415")])
 
-    /// Answers with a message and the status OK.
-    static func answer(_ stream: ServerStream, message: Span<UInt8>) {
+    /// Leaves room for a message's prefix.
+    static func beginMessage(in buffer: ByteBuffer) {
+        buffer.append(UInt8(0))
+        buffer.append(bigEndian: UInt32(0))
+    }
+
+    /// Answers with a message, which stands behind the room for its prefix, and the status OK.
+    static func answer(_ stream: ServerStream, message: ByteBuffer) {
+        let byteCount = message.count - GRPCCall.prefixByteCount
+        for index in 1..<GRPCCall.prefixByteCount { message[index] = UInt8(truncatingIfNeeded: byteCount >> (8 * (4 - index))) }
         stream.answer(head)
-        var prefix = InlineArray<5, UInt8>(repeating: 0)
-        for index in 1..<5 { prefix[index] = UInt8(truncatingIfNeeded: message.count >> (8 * (4 - index))) }
-        stream.send(prefix.span)
-        stream.send(message)
+        stream.send(message.bytes)
         stream.end(trailers: success)
     }
 

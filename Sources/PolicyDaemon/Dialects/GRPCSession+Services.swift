@@ -24,15 +24,13 @@ extension GRPCSession: VerdictReceiver {
 
     func verdict(_ payload: Span<UInt8>, _ message: VerdictMessage, ticket: UInt64) {
         guard let call = resume(ticket) else { return }
-        response.clear()
-        answer.write(payload, message, on: call, to: response)
+        answer.write(payload, message, on: call, to: beginResponse())
         respond(call)
     }
 
     func allowed(_ allow: RepeatedAllow, ticket: UInt64) -> Bool {
         guard let waiting = call(waitingFor: ticket), waiting.foldableNames.isEmpty else { return false }
-        response.clear()
-        guard answer.write(allow, on: waiting, to: response) else { return false }
+        guard answer.write(allow, on: waiting, to: beginResponse()) else { return false }
         if let call = resume(ticket) { respond(call) }
         return true
     }
@@ -79,8 +77,7 @@ extension GRPCSession: RateLimitReceiver {
         guard let call = resume(ticket) else { return }
         switch outcome {
         case .judged(let findings, let closest):
-            response.clear()
-            RateLimitResponse(findings, closest: closest).write(to: response, nowUnixSeconds: nowUnixMilliseconds / 1000)
+            RateLimitResponse(findings, closest: closest).write(to: beginResponse(), nowUnixSeconds: nowUnixMilliseconds / 1000)
             respond(call)
         case .unavailable: respond(call, GRPCStatus(.unavailable, "the limits can not be checked at the moment"))
         }
@@ -95,8 +92,7 @@ extension GRPCSession {
         let bytes = content.bytes
         let service = bytes.extracting(try HealthCheck.service(bytes, message))
         guard GRPCMethod.services.contains(where: { service.equals($0) }) else { throw GRPCStatus(.notFound, "unknown service") }
-        response.clear()
-        HealthCheck.write(isServing: !isLeaving, to: response)
+        HealthCheck.write(isServing: !isLeaving, to: beginResponse())
         respond(call)
     }
 }

@@ -25,8 +25,8 @@ final class GRPCSession: DialectSession {
     let refused = RefusedRequest()
     var answer: EnvoyAnswer
     var request = CheckRequest()
-    /// A response message while it is written.
-    let response = ByteBuffer(capacity: 1024)
+    /// A response message while it is written, behind its prefix.
+    private let response = ByteBuffer(capacity: 1024)
 
     private let session: ServerSession
     private let maximumInFlight: Int
@@ -106,13 +106,19 @@ final class GRPCSession: DialectSession {
         return call
     }
 
-    /// Answers with what stands in ``response``.
+    /// Where a response message is to be written.
+    func beginResponse() -> ByteBuffer {
+        response.clear()
+        GRPCAnswers.beginMessage(in: response)
+        return response
+    }
+
+    /// Answers with what was written since ``beginResponse()``.
     func respond(_ call: GRPCCall) {
-        let response = self.response
         guard session.unsentByteCount + response.count <= Self.maximumUnsentBytes else {
             return respond(call, GRPCStatus(.resourceExhausted, "more than \(Self.maximumUnsentBytes) bytes of answers unread"))
         }
-        if let stream = call.stream { GRPCAnswers.answer(stream, message: response.bytes) }
+        if let stream = call.stream { GRPCAnswers.answer(stream, message: response) }
         ended(call)
     }
 
@@ -145,7 +151,7 @@ final class GRPCSession: DialectSession {
 extension GRPCSession: StreamHandler {
     func received(headersOf stream: ServerStream, isEnd: Bool) {
         let headers = stream.headers
-        let bytes = headers.bytes.span
+        let bytes = headers.bytes
         if !isNamed, let agent = headers.first("user-agent") {
             clientName = bytes.extracting(agent.prefix(64)).text
             isNamed = true
