@@ -12,7 +12,7 @@ import CNghttp2
 
     let limits: SessionLimits
     var handler: (any AnswerHandler)?
-    private var streams: [Int32: ClientStream] = [:]
+    private var streams = OpenStreams<ClientStream>()
     private let session: OpaquePointer
     private var hasFailed = false
 
@@ -65,7 +65,7 @@ import CNghttp2
         guard id > 0 else { return nil }
         let stream = ClientStream(id: id, session: self)
         stream.isContentOver = isEnd
-        streams[id] = stream
+        streams.append(stream, id)
         return stream
     }
 
@@ -97,7 +97,7 @@ import CNghttp2
     /// Tells `handler` that every stream is closed: the connection is gone.
     public func closeStreams(for handler: any AnswerHandler) {
         self.handler = handler
-        for id in Array(streams.keys) { streamClosed(id, .cancel) }
+        for stream in streams.all { streamClosed(stream.id, .cancel) }
         self.handler = nil
     }
 
@@ -168,7 +168,7 @@ import CNghttp2
     }
 
     func streamClosed(_ id: Int32, _ code: ErrorCode) {
-        guard let stream = streams.removeValue(forKey: id) else { return }
+        guard let stream = streams.remove(id) else { return }
         handler?.closed(stream, code)
         stream.context = nil
     }

@@ -32,6 +32,8 @@ public struct FieldList: Sendable {
     /// How large the section is for the peer's limit: its bytes, and 32 for each field (RFC 9113 §6.5.2).
     public var accountedByteCount: Int { bytes.count + 32 * fields.count }
 
+    public var isEmpty: Bool { fields.isEmpty }
+
     public mutating func append(_ name: Span<UInt8>, _ value: Span<UInt8>) {
         let start = bytes.count
         unsafe name.withUnsafeBufferPointer { unsafe bytes.append(contentsOf: $0) }
@@ -54,16 +56,7 @@ public struct FieldList: Sendable {
     /// The value of the first field of the name; nil where there is none.
     ///
     /// - Parameter name: in lower case. A pseudo-header field's is looked for no further than those go, which come first (RFC 9113 §8.3).
-    public func first(_ name: StaticString) -> Range<Int>? {
-        let isPseudo = unsafe name.utf8Start[0] == UInt8(ascii: ":")
-        let bytes = bytes.span
-        for field in fields {
-            let other = bytes.extracting(field.name)
-            if other.equals(name) { return field.value }
-            if isPseudo, other.isEmpty || other[0] != UInt8(ascii: ":") { return nil }
-        }
-        return nil
-    }
+    public func first(_ name: StaticString) -> Range<Int>? { fields.first(name, in: bytes.span) }
 
     /// Whether there is a field of the name, and its value is this.
     public func has(_ name: StaticString, _ value: StaticString) -> Bool {
@@ -89,5 +82,20 @@ public struct FieldList: Sendable {
         let valueStart = bytes.count
         unsafe value.withUnsafeBufferPointer { unsafe bytes.append(contentsOf: $0) }
         fields.append(Field(name: start..<valueStart, value: valueStart..<bytes.count))
+    }
+}
+
+extension Sequence<FieldList.Field> {
+    /// The value of the first field of the name; nil where there is none.
+    ///
+    /// - Parameter name: in lower case. A pseudo-header field's is looked for no further than those go, which come first (RFC 9113 §8.3).
+    @inline(__always)
+    func first(_ name: StaticString, in bytes: Span<UInt8>) -> Range<Int>? {
+        let isPseudo = unsafe name.utf8Start[0] == UInt8(ascii: ":")
+        for field in self {
+            if field.name.count == name.utf8CodeUnitCount, bytes.extracting(field.name).equals(name) { return field.value }
+            if isPseudo, field.name.isEmpty || bytes[field.name.lowerBound] != UInt8(ascii: ":") { return nil }
+        }
+        return nil
     }
 }

@@ -19,12 +19,14 @@ struct FrameBudget {
     }
 
     private let limits: SessionLimits
-    private var left: [Int]
+    /// By ``Kind``.
+    private var left: InlineArray<6, Int>
     private var refilledMilliseconds: Int64?
 
     init(_ limits: SessionLimits) {
         self.limits = limits
-        left = Array(repeating: limits.idleFrames, count: Kind.allCases.count)
+        left = InlineArray(repeating: limits.idleFrames)
+        precondition(left.count == Kind.allCases.count, "a budget for each kind")
     }
 
     /// - Returns: false where the budget is spent.
@@ -35,15 +37,15 @@ struct FrameBudget {
 
     /// A request that is answered makes up for one that is reset, not for several: each of those costs as much as it did.
     mutating func earnForRequest() {
-        for kind in Kind.allCases { earn(kind == .reset ? 1 : limits.idleFramesPerRequest, of: kind) }
+        for index in left.indices { earn(index == Kind.reset.rawValue ? 1 : limits.idleFramesPerRequest, at: index) }
     }
 
     /// A client that opens many streams ahead of their answers gives each of them its window. Nothing else is earned by opening: a
     /// stream that is opened and reset is what a flood is made of.
-    mutating func earnForStream() { earn(limits.idleFramesPerRequest, of: .windowUpdate) }
+    mutating func earnForStream() { earn(limits.idleFramesPerRequest, at: Kind.windowUpdate.rawValue) }
 
     /// What a client receives it acknowledges, for the stream and for the connection, however long the answer is: Node does every 32 KB.
-    mutating func earnForContent() { earn(limits.idleFramesPerRequest, of: .windowUpdate) }
+    mutating func earnForContent() { earn(limits.idleFramesPerRequest, at: Kind.windowUpdate.rawValue) }
 
     /// - Parameter nowMilliseconds: on a clock that may be set back, which then earns nothing.
     mutating func earn(untilMilliseconds nowMilliseconds: Int64) {
@@ -58,10 +60,10 @@ struct FrameBudget {
     }
 
     private mutating func earn(_ count: Int) {
-        for kind in Kind.allCases { earn(count, of: kind) }
+        for index in left.indices { earn(count, at: index) }
     }
 
-    private mutating func earn(_ count: Int, of kind: Kind) {
-        left[kind.rawValue] = min(left[kind.rawValue] + count, limits.idleFrames)
+    private mutating func earn(_ count: Int, at index: Int) {
+        left[index] = min(left[index] + count, limits.idleFrames)
     }
 }

@@ -25,6 +25,12 @@ struct FrameProgress {
             if headCount == 0 {
                 frameNumber &+= 1
                 payloadByteCount = 0
+                // Nearly every head comes whole.
+                if bytes.count &- index >= Self.headByteCount {
+                    leftByteCount = Int(bytes[index]) << 16 | Int(bytes[index &+ 1]) << 8 | Int(bytes[index &+ 2])
+                    index &+= Self.headByteCount
+                    continue
+                }
             }
             if headCount < 3 { payloadByteCount = payloadByteCount << 8 | Int(bytes[index]) }
             headCount &+= 1

@@ -24,11 +24,12 @@ private func makeCallbacks() -> OpaquePointer? {
     }
     unsafe nghttp2_session_callbacks_set_on_frame_send_callback(callbacks) { _, frame, data in unsafe frameSent(frame, data) }
     unsafe nghttp2_session_callbacks_set_on_stream_close_callback(callbacks) { _, id, code, data in
-        unsafe owner(data).streamClosed(id, ErrorCode(rawValue: code))
+        unsafe withOwner(data) { $0.streamClosed(id, ErrorCode(rawValue: code)) }
         return 0
     }
     unsafe nghttp2_session_callbacks_set_error_callback2(callbacks) { _, _, text, count, data in
-        unsafe owner(data).note(error: Span(_unsafeStart: UnsafeRawPointer(text!).assumingMemoryBound(to: UInt8.self), count: count).text)
+        let words = unsafe Span(_unsafeStart: UnsafeRawPointer(text!).assumingMemoryBound(to: UInt8.self), count: count).text
+        unsafe withOwner(data) { $0.note(error: words) }
         return 0
     }
     return unsafe callbacks
@@ -103,9 +104,10 @@ extension Span where Element == UInt8 {
 /// Where nghttp2 gets the content of answers from. It goes on asking for that of streams that the session has let go of, so it knows none by address.
 func makeProvider() -> nghttp2_data_provider {
     unsafe nghttp2_data_provider(source: nghttp2_data_source(ptr: nil)) { _, id, room, count, flags, _, data in
-        let session = unsafe owner(data)
-        guard let stream = session.stream(id) else { return Int(NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue) }
-        return unsafe provide(stream, into: UnsafeMutableRawBufferPointer(start: room, count: count), flags!, session)
+        unsafe withOwner(data) { session in
+            guard let stream = session.stream(id) else { return Int(NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue) }
+            return unsafe provide(stream, into: UnsafeMutableRawBufferPointer(start: room, count: count), flags!, session)
+        }
     }
 }
 
@@ -134,7 +136,7 @@ private func provide(
     let bytes = unsent.bytes
     unsafe bytes.withUnsafeBytes { unsafe room.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[..<count])) }
     unsent.consume(count)
-    session.unsentByteCount -= count
+    session.waitingByteCount -= count
     session.wrote(count, isAll: unsent.isEmpty)
     if unsent.isEmpty, stream.isContentOver {
         unsafe flags.pointee |= NGHTTP2_DATA_FLAG_EOF.rawValue
@@ -146,12 +148,8 @@ private func provide(
     return count
 }
 
-private func owner(_ data: UnsafeMutableRawPointer?) -> ServerSession {
-    unsafe Unmanaged<ServerSession>.fromOpaque(data!).takeUnretainedValue()
-}
-
-/// Without retaining it: a section has many fields.
-private func withOwner(_ data: UnsafeMutableRawPointer?, _ body: (ServerSession) -> Void) {
+/// Without retaining it: it is whoever called the library.
+private func withOwner<Result>(_ data: UnsafeMutableRawPointer?, _ body: (ServerSession) -> Result) -> Result {
     unsafe Unmanaged<ServerSession>.fromOpaque(data!)._withUnsafeGuaranteedRef { body($0) }
 }
 
@@ -159,11 +157,12 @@ private func withOwner(_ data: UnsafeMutableRawPointer?, _ body: (ServerSession)
 
 private func beginFrame(_ head: UnsafePointer<nghttp2_frame_hd>?, _ data: UnsafeMutableRawPointer?) -> Int32 {
     let head = unsafe head!.pointee
-    return unsafe owner(data).admit(FrameHead(type: FrameType(rawValue: head.type), flags: head.flags, payloadByteCount: head.length)) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE.rawValue
+    let admitted = FrameHead(type: FrameType(rawValue: head.type), flags: head.flags, payloadByteCount: head.length)
+    return unsafe withOwner(data) { $0.admit(admitted) } ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE.rawValue
 }
 
 private func beginHeaders(_ frame: UnsafePointer<nghttp2_frame>?, _ data: UnsafeMutableRawPointer?) -> Int32 {
-    unsafe owner(data).sectionBegan(frame!.pointee.hd.stream_id)
+    unsafe withOwner(data) { unsafe $0.sectionBegan(frame!.pointee.hd.stream_id) }
     return 0
 }
 
@@ -181,18 +180,19 @@ private func header(
 }
 
 private func frameReceived(_ frame: UnsafePointer<nghttp2_frame>?, _ data: UnsafeMutableRawPointer?) -> Int32 {
-    let owner = unsafe owner(data)
     let head = unsafe frame!.pointee.hd
     let isEnd = UInt32(head.flags) & UInt32(NGHTTP2_FLAG_END_STREAM.rawValue) != 0
-    switch UInt32(head.type) {
-    case NGHTTP2_HEADERS.rawValue:
-        owner.sectionEnded(head.stream_id, isTrailer: unsafe frame!.pointee.headers.cat != NGHTTP2_HCAT_REQUEST, isEnd: isEnd)
-    case NGHTTP2_DATA.rawValue:
-        if isEnd { owner.contentEnded(head.stream_id) }
-    case NGHTTP2_SETTINGS.rawValue: owner.isGreeted = true
-    case NGHTTP2_PING.rawValue:
-        if UInt32(head.flags) & UInt32(NGHTTP2_FLAG_ACK.rawValue) != 0 { owner.finishDrain() }
-    default: break
+    unsafe withOwner(data) { owner in
+        switch UInt32(head.type) {
+        case NGHTTP2_HEADERS.rawValue:
+            owner.sectionEnded(isTrailer: unsafe frame!.pointee.headers.cat != NGHTTP2_HCAT_REQUEST, isEnd: isEnd)
+        case NGHTTP2_DATA.rawValue:
+            if isEnd { owner.contentEnded(head.stream_id) }
+        case NGHTTP2_SETTINGS.rawValue: owner.hasSettings = true
+        case NGHTTP2_PING.rawValue:
+            if UInt32(head.flags) & UInt32(NGHTTP2_FLAG_ACK.rawValue) != 0 { owner.finishDrain() }
+        default: break
+        }
     }
     return 0
 }
@@ -201,7 +201,7 @@ private func contentReceived(
     _ id: Int32, _ bytes: UnsafePointer<UInt8>?, _ count: Int, _ data: UnsafeMutableRawPointer?
 ) -> Int32 {
     guard let bytes = unsafe bytes else { return 0 }
-    unsafe owner(data).receive(content: Span(_unsafeStart: bytes, count: count), onStream: id)
+    unsafe withOwner(data) { unsafe $0.receive(content: Span(_unsafeStart: bytes, count: count), onStream: id) }
     return 0
 }
 
@@ -209,12 +209,14 @@ private func contentReceived(
 
 private func frameSent(_ frame: UnsafePointer<nghttp2_frame>?, _ data: UnsafeMutableRawPointer?) -> Int32 {
     let head = unsafe frame!.pointee.hd
-    switch UInt32(head.type) {
-    case NGHTTP2_RST_STREAM.rawValue: unsafe owner(data).sentReset(ErrorCode(rawValue: frame!.pointee.rst_stream.error_code))
-    case NGHTTP2_GOAWAY.rawValue: unsafe owner(data).sentGoAway(ErrorCode(rawValue: frame!.pointee.goaway.error_code))
-    case NGHTTP2_HEADERS.rawValue, NGHTTP2_DATA.rawValue:
-        if UInt32(head.flags) & UInt32(NGHTTP2_FLAG_END_STREAM.rawValue) != 0 { unsafe owner(data).sentEnd(ofStream: head.stream_id) }
-    default: break
+    unsafe withOwner(data) { owner in
+        switch UInt32(head.type) {
+        case NGHTTP2_RST_STREAM.rawValue: owner.sentReset(ErrorCode(rawValue: unsafe frame!.pointee.rst_stream.error_code))
+        case NGHTTP2_GOAWAY.rawValue: owner.sentGoAway(ErrorCode(rawValue: unsafe frame!.pointee.goaway.error_code))
+        case NGHTTP2_HEADERS.rawValue, NGHTTP2_DATA.rawValue:
+            if UInt32(head.flags) & UInt32(NGHTTP2_FLAG_END_STREAM.rawValue) != 0 { owner.sentEnd(ofStream: head.stream_id) }
+        default: break
+        }
     }
     return 0
 }

@@ -44,25 +44,20 @@ extension ServerSession {
     }
 
     func sectionBegan(_ id: Int32) {
-        sectionOf = stream(id) ?? open(id)
-    }
-
-    private func open(_ id: Int32) -> ServerStream {
-        let stream = ServerStream(id: id, session: self)
-        add(stream)
+        if let stream = stream(id) { return sectionOf = stream }
         budget.earnForStream()
-        return stream
+        sectionOf = open(id)
     }
 
     func receive(field name: Span<UInt8>, _ value: Span<UInt8>, isTrailer: Bool) {
         sectionOf?.receive(field: name, value, isTrailer: isTrailer, maximumBytes: limits.headerListBytes)
     }
 
-    func sectionEnded(_ id: Int32, isTrailer: Bool, isEnd: Bool) {
+    func sectionEnded(isTrailer: Bool, isEnd: Bool) {
+        guard let stream = sectionOf else { return }
         sectionOf = nil
-        guard let stream = stream(id) else { return }
         if stream.hasTooManyHeaders {
-            stream.isRequestOver = isEnd
+            stream.isRequestComplete = isEnd
             stream.abandonRequest()
             return stream.answer(Self.headersTooLarge, isEnd: true)
         }
@@ -82,8 +77,8 @@ extension ServerSession {
     }
 
     private func requestEnded(_ stream: ServerStream) {
-        guard !stream.isRequestOver else { return }
-        stream.isRequestOver = true
+        guard !stream.isRequestComplete else { return }
+        stream.isRequestComplete = true
         handler?.received(endOf: stream)
     }
 
@@ -93,8 +88,8 @@ extension ServerSession {
         if code == .noError, stream.isAnswered { budget.earnForRequest() }
         handler?.closed(stream, code)
         stream.context = nil
-        unsentByteCount -= stream.unsent.count
-        giveBuffer(stream.unsent)
+        waitingByteCount -= stream.unsent.count
+        keep(stream)
     }
 
     /// Content goes out in a frame of its own.
@@ -111,7 +106,7 @@ extension ServerSession {
     func sentEnd(ofStream id: Int32) {
         guard let stream = stream(id) else { return }
         stream.isEndSent = true
-        if stream.isRequestAbandoned, !stream.isRequestOver { stream.reset(.noError) }
+        if stream.isRequestAbandoned, !stream.isRequestComplete { stream.reset(.noError) }
     }
 
     /// A client that makes the server reset its streams costs as much as one that resets them itself.

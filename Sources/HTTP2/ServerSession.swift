@@ -11,11 +11,11 @@ import CNghttp2
     /// Why the connection is over, in words for the log; nil while it isn't, or where both sides ended it in good order.
     public private(set) var ending: String?
     /// Whether the client's preface and SETTINGS have come.
-    public internal(set) var isGreeted = false
+    public var isGreeted: Bool { hasSettings }
 
     /// How much of the answers' content waits for the client's windows, all streams together. It is kept for as long as the client likes:
     /// answer without content where there is too much of it.
-    public internal(set) var unsentByteCount = 0
+    public var unsentByteCount: Int { waitingByteCount }
 
     /// How much of the answers' content has been written since the last ``resetStalled()``.
     var writtenByteCount = 0
@@ -23,12 +23,15 @@ import CNghttp2
     /// Which of the client's frames has come in part, or is the last of a header section that has; nil where all that came is whole.
     public var unfinishedFrame: Int? { sectionOf == nil ? progress.unfinishedFrame : progress.frameNumber }
 
+    // As in a ``ServerStream``, what changes often has no public storage.
+    var hasSettings = false
+    var waitingByteCount = 0
     let limits: SessionLimits
     var budget: FrameBudget
     private var progress = FrameProgress()
     var handler: (any StreamHandler)?
     /// Those that are open, but for what ``closeStreams(for:)`` has closed: the library knows nothing of that.
-    private(set) var streams: [Int32: ServerStream] = [:]
+    private var streams = OpenStreams<ServerStream>()
     /// The one that was asked for last: most frames belong to that of the frame before.
     private var latest: ServerStream?
     var continuationCount = 0
@@ -36,12 +39,14 @@ import CNghttp2
     var sectionOf: ServerStream?
 
     private let session: OpaquePointer
-    private var spareBuffers: [ByteBuffer] = []
+    private var spareStreams: [ServerStream] = []
     private var hasFailed = false
     private var lastError: String?
     private var isDraining = false
     private var hasPinged = false
-    private static let maximumSpareBuffers = 32
+    private static let maximumSpareStreams = 64
+    /// How much of the input is read before what it brought about is written, in bytes.
+    private static let pieceBytes = 2048
     /// What a client takes at least between two calls of ``resetStalled()``, in bytes, where its answers wait for nothing but each other.
     private static let leastWrittenBytes = 16 * 1024
 
@@ -56,7 +61,7 @@ import CNghttp2
 
     deinit {
         // The library says nothing of streams that are open still, and what a handler keeps of one may hold it in turn.
-        for stream in streams.values { stream.context = nil }
+        for stream in streams.all { stream.context = nil }
         unsafe nghttp2_session_del(session)
     }
 
@@ -72,16 +77,20 @@ import CNghttp2
         guard !isOver else { return input.clear() }
         budget.earn(untilMilliseconds: nowMilliseconds)
         self.handler = handler
-        let bytes = input.bytes
-        progress.pass(bytes)
-        let result = unsafe bytes.withUnsafeBufferPointer { unsafe nghttp2_session_mem_recv(session, $0.baseAddress, $0.count) }
-        input.clear()
-        if result < 0 {
-            // Where the library gives up it says no goodbye by itself: a wrong preface, or a flood that it notices before this does.
-            let code: ErrorCode = result == Int(NGHTTP2_ERR_BAD_CLIENT_MAGIC.rawValue) ? .protocolError : .enhanceYourCalm
-            condemn(code, because: unsafe String(cString: nghttp2_strerror(Int32(result))))
+        progress.pass(input.bytes)
+        // Piece by piece: what is answered at once is done with before the next requests take memory of their own.
+        while !input.isEmpty, !hasFailed {
+            let piece = input.bytes.extracting(first: Self.pieceBytes)
+            let result = unsafe piece.withUnsafeBufferPointer { unsafe nghttp2_session_mem_recv(session, $0.baseAddress, $0.count) }
+            input.consume(piece.count)
+            if result < 0 {
+                // Where the library gives up it says no goodbye by itself: a wrong preface, or a flood that it notices before this does.
+                let code: ErrorCode = result == Int(NGHTTP2_ERR_BAD_CLIENT_MAGIC.rawValue) ? .protocolError : .enhanceYourCalm
+                condemn(code, because: unsafe String(cString: nghttp2_strerror(Int32(result))))
+            }
+            write()
         }
-        write()
+        input.clear()
         self.handler = nil
     }
 
@@ -104,7 +113,7 @@ import CNghttp2
     /// Tells `handler` that every stream is closed: the connection is gone.
     public func closeStreams(for handler: any StreamHandler) {
         self.handler = handler
-        for id in Array(streams.keys) { streamClosed(id, .cancel) }
+        for stream in streams.all { streamClosed(stream.identifier, .cancel) }
         self.handler = nil
     }
 
@@ -113,16 +122,16 @@ import CNghttp2
     public func resetStalled() {
         let isSlow = writtenByteCount < Self.leastWrittenBytes
         writtenByteCount = 0
-        for stream in streams.values where stream.isContentOver {
+        for stream in streams.all where stream.isContentOver {
             let left = stream.unsent.count
-            let window = unsafe nghttp2_session_get_stream_remote_window_size(session, stream.id)
+            let window = unsafe nghttp2_session_get_stream_remote_window_size(session, stream.identifier)
             if left == stream.stalledByteCount, isSlow || window <= 0 { stream.reset(.cancel) }
             stream.stalledByteCount = left
         }
     }
 
     /// Lets go of storage that is kept for the next streams.
-    public func releaseSpares() { spareBuffers = [] }
+    public func releaseSpares() { spareStreams = [] }
 
     /// How many streams are open, those among them that only wait for the client to take their answer.
     public var streamCount: Int { streams.count }
@@ -168,7 +177,7 @@ import CNghttp2
         guard !stream.isAnswered else { return }
         unsafe withFields(headers, in: bytes) { fields in
             _ = unsafe nghttp2_submit_headers(
-                session, UInt8(NGHTTP2_FLAG_NONE.rawValue), stream.id, nil, fields.baseAddress, fields.count, nil)
+                session, UInt8(NGHTTP2_FLAG_NONE.rawValue), stream.identifier, nil, fields.baseAddress, fields.count, nil)
         }
     }
 
@@ -177,53 +186,59 @@ import CNghttp2
         stream.isAnswered = true
         unsafe withFields(headers, in: bytes) { fields in
             if isEnd {
-                unsafe nghttp2_submit_response(session, stream.id, fields.baseAddress, fields.count, nil)
+                unsafe nghttp2_submit_response(session, stream.identifier, fields.baseAddress, fields.count, nil)
             } else {
                 var provider = unsafe makeProvider()
-                unsafe nghttp2_submit_response(session, stream.id, fields.baseAddress, fields.count, &provider)
+                unsafe nghttp2_submit_response(session, stream.identifier, fields.baseAddress, fields.count, &provider)
             }
         }
     }
 
-    func resume(_ stream: ServerStream) { unsafe nghttp2_session_resume_data(session, stream.id) }
+    func resume(_ stream: ServerStream) { unsafe nghttp2_session_resume_data(session, stream.identifier) }
 
     func submitTrailers(of stream: ServerStream, _ trailers: FieldList) {
-        unsafe withFields(trailers.fields.span, in: trailers.bytes.span) { unsafe nghttp2_submit_trailer(session, stream.id, $0.baseAddress, $0.count) }
+        unsafe withFields(trailers.fields.span, in: trailers.bytes.span) { unsafe nghttp2_submit_trailer(session, stream.identifier, $0.baseAddress, $0.count) }
     }
 
     func reset(_ stream: ServerStream, _ code: ErrorCode) {
-        unsafe nghttp2_submit_rst_stream(session, UInt8(NGHTTP2_FLAG_NONE.rawValue), stream.id, code.rawValue)
+        unsafe nghttp2_submit_rst_stream(session, UInt8(NGHTTP2_FLAG_NONE.rawValue), stream.identifier, code.rawValue)
     }
 
-    func consume(_ byteCount: Int, on stream: ServerStream) { unsafe nghttp2_session_consume(session, stream.id, byteCount) }
+    func consume(_ byteCount: Int, on stream: ServerStream) { unsafe nghttp2_session_consume(session, stream.identifier, byteCount) }
 
     /// Lets the client send as many bytes again on other streams: of content whose own stream takes no more of it.
     public func consume(_ byteCount: Int) { unsafe nghttp2_session_consume_connection(session, byteCount) }
 
     func stream(_ id: Int32) -> ServerStream? {
-        if let latest, latest.id == id { return latest }
+        if let latest, latest.identifier == id { return latest }
         guard let stream = streams[id] else { return nil }
         latest = stream
         return stream
     }
 
-    func add(_ stream: ServerStream) {
-        streams[stream.id] = stream
+    func open(_ id: Int32) -> ServerStream {
+        let stream: ServerStream
+        if let spare = spareStreams.popLast() {
+            spare.begin(id)
+            stream = spare
+        } else {
+            stream = ServerStream(id: id, session: self)
+        }
+        streams.append(stream, id)
         latest = stream
+        return stream
     }
 
     /// - Returns: nil where it isn't open.
     func remove(_ id: Int32) -> ServerStream? {
-        if latest?.id == id { latest = nil }
-        return streams.removeValue(forKey: id)
+        if latest?.identifier == id { latest = nil }
+        return streams.remove(id)
     }
 
-    func takeBuffer() -> ByteBuffer { spareBuffers.popLast() ?? ByteBuffer(capacity: 512) }
-
-    func giveBuffer(_ buffer: ByteBuffer) {
-        buffer.clear()
-        // One large answer must not keep its storage for as long as the connection lasts.
-        if buffer.capacity <= 16 * 1024, spareBuffers.count < Self.maximumSpareBuffers { spareBuffers.append(buffer) }
+    /// Keeps a closed stream for another request, unless somebody still has it.
+    func keep(_ stream: consuming ServerStream) {
+        guard spareStreams.count < Self.maximumSpareStreams, isKnownUniquelyReferenced(&stream), stream.end() else { return }
+        spareStreams.append(stream)
     }
 
     private func fail(because reason: String) {

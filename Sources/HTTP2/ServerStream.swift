@@ -1,17 +1,28 @@
 import Bytes
 
 /// One request and its answer. Good until its handler is told that it is closed.
+///
+/// What changes has no public storage: only then does the compiler know all accesses to it, and has none checked at run time.
 public final class ServerStream {
-    public let id: Int32
-    /// The request's fields, the pseudo-header fields among them.
-    public private(set) var headers = FieldList(roomForFields: 16)
+    public var id: Int32 { identifier }
+    /// The request's fields, the pseudo-header fields among them. They are those of another request once the stream is closed.
+    public let headers = FieldSection()
     /// The request's trailer section; empty until it has come, or where there is none.
-    public private(set) var trailers = FieldList()
+    public var trailers: FieldList { trailerList }
     /// What the handler keeps of this request.
-    public var context: AnyObject?
+    public var context: AnyObject? {
+        get { handlerContext }
+        set { handlerContext = newValue }
+    }
+    /// Whether the request, its content and trailers included, is complete.
+    public var isRequestOver: Bool { isRequestComplete }
 
+    var identifier: Int32
+    private var trailerList = FieldList()
+    private var handlerContext: AnyObject?
+    var isRequestComplete = false
     private unowned let session: ServerSession
-    let unsent: ByteBuffer
+    let unsent = ByteBuffer(capacity: 512)
     var isAnswered = false
     var isContentOver = false
     var isRequestAbandoned = false
@@ -22,14 +33,31 @@ public final class ServerStream {
     var answerTrailers: FieldList?
     /// More fields than the limit admits have come: the rest is not kept.
     var hasTooManyHeaders = false
-    /// Whether the request, its content and trailers included, is complete.
-    public internal(set) var isRequestOver = false
-
     init(id: Int32, session: ServerSession) {
-        self.id = id
+        identifier = id
         self.session = session
-        unsent = session.takeBuffer()
     }
+
+    /// Serves another request.
+    func begin(_ id: Int32) { identifier = id }
+
+    /// Forgets its request and the answer.
+    ///
+    /// - Returns: false where it holds so much storage that it is better let go of: one large message must not keep it for as long as the
+    ///   connection lasts.
+    func end() -> Bool {
+        guard unsent.capacity <= Self.maximumKeptBytes, headers.capacity <= Self.maximumKeptBytes else { return false }
+        unsent.clear()
+        headers.removeAll()
+        if !trailerList.isEmpty { trailerList = FieldList() }
+        answerTrailers = nil
+        stalledByteCount = nil
+        (isAnswered, isContentOver, isRequestAbandoned, isRequestComplete) = (false, false, false, false)
+        (isEndSent, hasTooManyHeaders) = (false, false)
+        return true
+    }
+
+    private static let maximumKeptBytes = 16 * 1024
 
     /// Takes in a field of the request.
     ///
@@ -37,7 +65,7 @@ public final class ServerStream {
     func receive(field name: Span<UInt8>, _ value: Span<UInt8>, isTrailer: Bool, maximumBytes: Int) {
         guard !hasTooManyHeaders else { return }
         let isTaken = isTrailer
-            ? trailers.append(name, value, maximumBytes: maximumBytes) : headers.append(name, value, maximumBytes: maximumBytes)
+            ? trailerList.append(name, value, maximumBytes: maximumBytes) : headers.append(name, value, maximumBytes: maximumBytes)
         if !isTaken { hasTooManyHeaders = true }
     }
 
@@ -68,7 +96,7 @@ public final class ServerStream {
     /// Adds to the answer's content. All of it is kept until the client's window has room: look at ``unsentByteCount`` where it may grow large.
     public func send(_ content: Span<UInt8>) {
         unsent.append(content)
-        session.unsentByteCount += content.count
+        session.waitingByteCount += content.count
         session.resume(self)
     }
 
@@ -85,7 +113,7 @@ public final class ServerStream {
     /// Says that what is still to come of the request will not be read: once the answer is sent, the stream is reset without an error (RFC 9113 §8.1).
     public func abandonRequest() {
         isRequestAbandoned = true
-        if isEndSent, !isRequestOver { reset(.noError) }
+        if isEndSent, !isRequestComplete { reset(.noError) }
     }
 
     /// Lets the client send as many bytes of content again.

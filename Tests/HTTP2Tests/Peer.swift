@@ -98,7 +98,7 @@ final class Peer: StreamHandler {
         streams[stream.id] = stream
         var fields: [String: String] = [:]
         let headers = stream.headers
-        for field in headers.fields { fields[headers.bytes.span.extracting(field.name).text] = headers.bytes.span.extracting(field.value).text }
+        for field in headers.fields { fields[headers.bytes.extracting(field.name).text] = headers.bytes.extracting(field.value).text }
         requests.append((stream.id, fields))
     }
 

@@ -4,7 +4,7 @@ import HTTPMessage
 
 /// Writes an HTTP/2 request's header section as an HTTP/1.1 head, which an ``Exchange`` then judges like any other.
 struct RequestText {
-    private let headers: FieldList
+    private let headers: FieldSection
     private var hasContentLength = false
     /// Whether it asks for a WebSocket by CONNECT (RFC 8441), which HTTP/1.1 does by GET and an upgrade.
     private let isWebSocket: Bool
@@ -15,7 +15,7 @@ struct RequestText {
     ///   - isEnd: whether there is no content.
     /// - Returns: whether the content is to be written in the chunked coding: its length is not announced.
     /// - Throws: 400 for what HTTP/1.1 could not tell apart.
-    static func append(_ headers: FieldList, isEnd: Bool, random: RandomNumbers, to text: ByteBuffer) throws(MessageRefusal) -> Bool {
+    static func append(_ headers: FieldSection, isEnd: Bool, random: RandomNumbers, to text: ByteBuffer) throws(MessageRefusal) -> Bool {
         var request = RequestText(headers)
         try request.appendRequestLine(to: text)
         try request.appendFields(to: text)
@@ -28,14 +28,14 @@ struct RequestText {
         return isChunked
     }
 
-    private init(_ headers: FieldList) {
+    private init(_ headers: FieldSection) {
         self.headers = headers
         isWebSocket = headers.first(":protocol") != nil
     }
 
     /// `method SP path SP HTTP/1.1`, and `Host`, which stands for `:authority` (RFC 9113 §8.3.1).
     private func appendRequestLine(to text: ByteBuffer) throws(MessageRefusal) {
-        let bytes = headers.bytes.span
+        let bytes = headers.bytes
         guard let method = headers.first(":method"), FieldText.isToken(bytes.extracting(method)) else {
             throw MessageRefusal("There is no :method, or it is none.")
         }
@@ -59,7 +59,7 @@ struct RequestText {
 
     private mutating func appendFields(to text: ByteBuffer) throws(MessageRefusal) {
         let headers = self.headers
-        let bytes = headers.bytes.span
+        let bytes = headers.bytes
         let authority = headers.first(":authority")
         var hasHost = false
         for field in headers.fields {
