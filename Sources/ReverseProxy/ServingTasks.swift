@@ -31,15 +31,13 @@ final class ServingTasks {
     /// One of them.
     final class Server {
         fileprivate var work: Work?
+        fileprivate var isDismissed = false
         fileprivate let waiter: Waiter
 
         init(loop: EventLoop) { waiter = Waiter(loop: loop) }
     }
 
-    /// How many are kept without work.
-    private static let maximumFree = 256
-
-    private var free: [Server] = []
+    private var free = Spares<Server>(maximum: 1024, lasting: 64)
     /// What no task was free for: as many as there are connections and streams at the most.
     private var waiting: [Work] = []
     private let starter: Waiter
@@ -49,7 +47,7 @@ final class ServingTasks {
 
     /// Has `work` done, by a task that is free or is started for it.
     func submit(_ work: Work) {
-        if let server = free.popLast() {
+        if let server = free.take() {
             server.work = work
             server.waiter.wake()
         } else {
@@ -71,9 +69,8 @@ final class ServingTasks {
     /// Waits for the next work of a task that has done its last. Nil where the task may end.
     func next(for server: Server) async -> Work? {
         if let work = waiting.popLast() { return work }
-        guard !isOver, free.count < Self.maximumFree else { return nil }
-        free.append(server)
-        while server.work == nil, !isOver { await server.waiter.park() }
+        guard !isOver, free.give(server) else { return nil }
+        while server.work == nil, !isOver, !server.isDismissed { await server.waiter.park() }
         defer { server.work = nil }
         return server.work
     }
@@ -82,7 +79,14 @@ final class ServingTasks {
     func end() {
         isOver = true
         starter.wake()
-        for server in free { server.waiter.wake() }
-        free = []
+        for server in free.takeAll() { server.waiter.wake() }
+    }
+
+    /// Ends tasks that nothing has needed lately. To be called at regular times.
+    func trim() {
+        for server in free.takeSurplus() {
+            server.isDismissed = true
+            server.waiter.wake()
+        }
     }
 }

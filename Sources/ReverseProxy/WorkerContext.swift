@@ -117,10 +117,8 @@ final class WorkerContext {
     /// Whether another configuration has taken the place of this one.
     private(set) var isRetired = false
 
-    private var spareExchanges: [Exchange] = []
+    private var spareExchanges = Spares<Exchange>(maximum: 1024, lasting: 64)
     private var ownedNames: (session: PolicySession, names: NameSet)?
-
-    private static let maximumSpareExchanges = 256
 
     init(_ setup: ProxySetup, _ state: WorkerState) {
         self.setup = setup
@@ -147,12 +145,12 @@ final class WorkerContext {
     }
 
     /// An exchange's state, used again from request to request so that none of it is allocated for each.
-    func takeExchange() -> Exchange { spareExchanges.popLast() ?? Exchange(in: self) }
+    func takeExchange() -> Exchange { spareExchanges.take() ?? Exchange(in: self) }
 
     func giveBack(_ exchange: Exchange) {
         exchange.input.clear()
-        guard !isRetired, spareExchanges.count < Self.maximumSpareExchanges, exchange.isSmall else { return }
-        spareExchanges.append(exchange)
+        guard !isRetired, exchange.isSmall else { return }
+        _ = spareExchanges.give(exchange)
     }
 
     /// The names that no client may bring, by the daemon that was asked.
@@ -171,6 +169,7 @@ final class WorkerContext {
 
     func sweep() {
         for upstream in upstreams { upstream.sweep(now: loop.nowMilliseconds) }
+        _ = spareExchanges.takeSurplus()
         showIdleConnections()
     }
 
@@ -194,7 +193,7 @@ final class WorkerContext {
     func retire() {
         isRetired = true
         // They hold this context, as it holds them.
-        spareExchanges = []
+        _ = spareExchanges.takeAll()
         for upstream in upstreams { upstream.retire() }
         showIdleConnections()
     }

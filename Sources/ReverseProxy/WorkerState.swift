@@ -102,6 +102,7 @@ final class WorkerState {
                 milliseconds: isAwaited ? Self.unreadySweepMilliseconds : Self.sweepMilliseconds, unless: { self.isOver })
             noteReadiness()
             latest?.sweep()
+            tasks.trim()
             if isDraining, loop.nowMilliseconds >= drainDeadline { loop.wakeAll() }
         }
     }
