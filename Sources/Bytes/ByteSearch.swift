@@ -1,21 +1,36 @@
 extension Span where Element == UInt8 {
-    /// Where `byte` stands first, from `start` on; nil where it doesn't. Eight bytes are looked at together.
+    /// Where `byte` stands first, from `start` on; nil where it doesn't.
     public func firstIndex(of byte: UInt8, from start: Int = 0) -> Int? {
+        let wanted = SIMD16(repeating: byte)
+        return firstIndex(from: start) { $0 .== wanted }
+    }
+
+    /// Where the first byte stands, from `start` on, that is wanted; nil where none is. Sixteen bytes are looked at together.
+    ///
+    /// - Parameter areWanted: says of each of sixteen bytes whether it is wanted. Vectors are compared with vectors only: a comparison with
+    ///   a scalar is compiled into a loop.
+    @inlinable @inline(__always)
+    public func firstIndex(from start: Int, where areWanted: (SIMD16<UInt8>) -> SIMDMask<SIMD16<Int8>>) -> Int? {
+        precondition(start >= 0, "a search begins within the bytes")
         let bytes = unsafe self.bytes
-        let (ones, highBits): (UInt64, UInt64) = (0x0101_0101_0101_0101, 0x8080_8080_8080_8080)
-        let pattern = UInt64(byte) &* ones
         var index = start
-        while index &+ 8 <= count {
-            let word = unsafe UInt64(littleEndian: bytes.unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self)) ^ pattern
-            // The lowest of the high bits that are left stands in the first byte that is zero.
-            let zeros = (word &- ones) & ~word & highBits
-            if zeros != 0 { return index &+ zeros.trailingZeroBitCount / 8 }
-            index &+= 8
+        while count &- index >= 16 {
+            let block = unsafe bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: index, as: SIMD16<UInt8>.self)
+            if let place = areWanted(block).firstIndex { return index &+ place }
+            index &+= 16
         }
-        while index < count {
-            if self[index] == byte { return index }
-            index &+= 1
-        }
-        return nil
+        guard index < count else { return nil }
+        var rest = SIMD16<UInt8>()
+        for place in 0..<count &- index { rest[place] = self[index &+ place] }
+        guard let place = areWanted(rest).firstIndex, index &+ place < count else { return nil }
+        return index &+ place
+    }
+}
+
+extension SIMDMask<SIMD16<Int8>> {
+    @inlinable @inline(__always)
+    var firstIndex: Int? {
+        let bits = unsafe UInt128(littleEndian: unsafeBitCast(self, to: UInt128.self))
+        return bits == 0 ? nil : bits.trailingZeroBitCount / 8
     }
 }

@@ -26,16 +26,17 @@ public enum Authority {
 
     private static func endOfName(_ bytes: Span<UInt8>) -> Int? {
         var index = 0
-        while index < bytes.count, bytes[index] != UInt8(ascii: ":") {
-            if bytes[index] == UInt8(ascii: "%") {
+        while index < bytes.count {
+            switch bytes[index] {
+            case let byte where Characters.isNameCharacter(byte): index &+= 1
+            case UInt8(ascii: ":"): return index
+            case UInt8(ascii: "%"):
                 guard index &+ 2 < bytes.count, bytes[index &+ 1].hexadecimalValue != nil,
                     bytes[index &+ 2].hexadecimalValue != nil
                 else { return nil }
-                index &+= 2
-            } else if !Characters.isNameCharacter(bytes[index]) {
-                return nil
+                index &+= 3
+            default: return nil
             }
-            index &+= 1
         }
         return index
     }

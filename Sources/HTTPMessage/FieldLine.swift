@@ -32,20 +32,21 @@ public enum FieldKind: UInt8, Sendable {
 
     /// - Parameter name: in any case.
     public static func of(_ name: Span<UInt8>) -> FieldKind {
-        // Most names are told from all of ours by their length and first letter.
-        let kind = classify(name)
+        let kind = ofPlain(name)
         guard kind == .other, name.mayBeFolded else { return kind }
         var dashed: [UInt8] = []
         for index in name.indices {
             dashed.append(name[index].foldedInHeaderName)
         }
-        switch classify(dashed.span) {
+        switch ofPlain(dashed.span) {
         case .other, .date, .headOnly: return .other
         default: return .hopByHop
         }
     }
 
-    private static func classify(_ name: Span<UInt8>) -> FieldKind {
+    /// - Parameter name: in any case; without a byte that may be read as `-`.
+    static func ofPlain(_ name: Span<UInt8>) -> FieldKind {
+        // Most names are told from all of ours by their length and first letter.
         if name.count > 12, name.extracting(0..<12).equalsIgnoringCase("x-forwarded-") { return .forwarded }
         switch name.count {
         case 2: if name.equalsIgnoringCase("te") { return .hopByHop }

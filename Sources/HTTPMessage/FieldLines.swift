@@ -18,13 +18,15 @@ enum FieldLines {
     }
 
     private static func line(at start: Int, in bytes: Span<UInt8>) throws(MessageRefusal) -> FieldLine {
-        var colon = start
+        var colon = bytes.endOfPlainName(from: start)
+        let isPlain = bytes[colon] == UInt8(ascii: ":")
         while Characters.isToken(bytes[colon]) { colon &+= 1 }
         guard colon > start, bytes[colon] == UInt8(ascii: ":") else { throw nameRefusal(bytes, start, colon) }
         let end = try endOfValue(from: colon &+ 1, in: bytes)
+        let name = bytes.extracting(start..<colon)
         return FieldLine(
             name: ByteRange(start..<colon), value: ByteRange(bytes.withoutBlanks(colon &+ 1..<end)), line: ByteRange(start..<end &+ 2),
-            kind: FieldKind.of(bytes.extracting(start..<colon)))
+            kind: isPlain ? .ofPlain(name) : .of(name))
     }
 
     /// Where the CRLF stands that ends the value which begins at `start`.
@@ -58,23 +60,16 @@ enum FieldLines {
 extension Span where Element == UInt8 {
     /// The first control character (below 0x20, or 0x7F) at or behind `start`; `count` where there is none.
     func firstControl(from start: Int) -> Int {
-        let raw = unsafe bytes
-        let ones: UInt64 = 0x0101_0101_0101_0101
-        var index = start
-        while index &+ 8 <= raw.byteCount {
-            let word = unsafe UInt64(littleEndian: raw.unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self))
-            // The high bits of the bytes that are below 0x20 or are 0x7F (Hacker's Delight, 6-1). May be wrong in favour of a control
-            // character behind a true one, never else: the lowest one is right.
-            let delete = word ^ (ones &* 0x7F)
-            let below = (word &- ones &* 0x20) & ~word
-            let controls = (below | ((delete &- ones) & ~delete)) & (ones &* 0x80)
-            if controls != 0 { return index &+ controls.trailingZeroBitCount / 8 }
-            index &+= 8
-        }
-        while index < raw.byteCount {
-            if self[index] < 0x20 || self[index] == 0x7F { return index }
-            index &+= 1
-        }
-        return raw.byteCount
+        let (space, delete) = (SIMD16<UInt8>(repeating: 0x20), SIMD16<UInt8>(repeating: 0x7F))
+        return firstIndex(from: start) { ($0 .< space) .| ($0 .== delete) } ?? count
+    }
+
+    /// The first byte at or behind `start` that is no letter, digit or hyphen, of which nearly all names are made; `count` where there is none.
+    fileprivate func endOfPlainName(from start: Int) -> Int {
+        let (caseBit, a, letters) = (SIMD16<UInt8>(repeating: 0x20), SIMD16<UInt8>(repeating: 0x61), SIMD16<UInt8>(repeating: 26))
+        let (zero, digits, hyphen) = (SIMD16<UInt8>(repeating: 0x30), SIMD16<UInt8>(repeating: 10), SIMD16<UInt8>(repeating: 0x2D))
+        return firstIndex(from: start) {
+            (($0 | caseBit) &- a .>= letters) .& ($0 &- zero .>= digits) .& ($0 .!= hyphen)
+        } ?? count
     }
 }

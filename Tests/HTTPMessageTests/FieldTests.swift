@@ -24,7 +24,7 @@ func `a malformed field line is refused`(line: String) {
 }
 
 @Test func `no control character passes in any place of a name or a value`() {
-    // Around the eight bytes that are looked at together, so every offset matters.
+    // Around the sixteen bytes that are looked at together, so every offset matters.
     for byte in (UInt8(0)...0x20).filter({ $0 != 0x0A }) + [0x7F] {
         for offset in 0..<20 {
             var value = Array("abcdefghijklmnopqrstu".utf8)

@@ -1,0 +1,38 @@
+import Bytes
+import Testing
+
+@Suite struct `A search through bytes` {
+    @Test func `finds the first of its kind, wherever the search begins and the bytes end`() {
+        for count in 0..<50 {
+            for place in 0..<count {
+                var bytes = [UInt8](repeating: 0x0B, count: count)
+                for index in place..<count { bytes[index] = 0x0A }
+                for start in 0...count {
+                    let found = bytes.span.firstIndex(of: 0x0A, from: start)
+                    #expect(found == (start < count ? max(place, start) : nil))
+                }
+            }
+        }
+    }
+
+    @Test func `finds nothing that is not there`() {
+        for count in 0..<50 {
+            let bytes = [UInt8](repeating: 1, count: count)
+            // Nor what the bytes behind the last are taken for.
+            for byte in [UInt8(0), 0xFF] {
+                let found = bytes.span.firstIndex(of: byte)
+                #expect(found == nil)
+            }
+        }
+    }
+
+    @Test func `tells each byte from all others`() {
+        let bytes = [UInt8](0...255)
+        for byte in bytes {
+            let found = bytes.span.firstIndex(of: byte)
+            #expect(found == Int(byte))
+        }
+        let even = bytes.span.firstIndex(from: 3) { ($0 & SIMD16(repeating: 1)) .== SIMD16(repeating: 0) }
+        #expect(even == 4)
+    }
+}
