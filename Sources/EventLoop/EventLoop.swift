@@ -19,6 +19,7 @@ public protocol TurnFlushing: AnyObject {
     private var ready: [UnownedJob] = []
     private var running: [UnownedJob] = []
     private var toFlush: [any TurnFlushing] = []
+    private var flushing: [any TurnFlushing] = []
     private var yielding: [Waiter] = []
     let deadlines = Deadlines()
     let poller: Poller
@@ -28,12 +29,16 @@ public protocol TurnFlushing: AnyObject {
         set { now.store(newValue, ordering: .relaxed) }
     }
     /// Milliseconds since 1970, read once a turn.
-    public private(set) var nowUnixMilliseconds: Int64
+    public private(set) var nowUnixMilliseconds: Int64 {
+        get { nowUnix.load(ordering: .relaxed) }
+        set { nowUnix.store(newValue, ordering: .relaxed) }
+    }
     /// Buffers lent to connections while they have bytes in hand.
     public let buffers = BufferPool()
 
-    /// As a ``Flag`` is, for the same reason.
+    // As a ``Flag`` is, for the same reason.
     private let now: Atomic<Int64>
+    private let nowUnix: Atomic<Int64>
     private let inbox = Mutex<Inbox>(Inbox())
     /// Who runs the turns; 0 while nobody does. Others read it too, to find out that they don't.
     private let thread = Atomic<pthread_t>(0)
@@ -46,7 +51,7 @@ public protocol TurnFlushing: AnyObject {
     public init() throws(SystemError) {
         poller = try Poller()
         now = Atomic(Clock.monotonicNanoseconds() / 1_000_000)
-        nowUnixMilliseconds = Clock.unixMilliseconds()
+        nowUnix = Atomic(Clock.unixMilliseconds())
     }
 
     // MARK: The executor
@@ -85,7 +90,12 @@ public protocol TurnFlushing: AnyObject {
     func wakeNextTurn(_ waiter: Waiter) { yielding.append(waiter) }
 
     /// Has `work` flushed at the end of this turn. Call it once a turn and target.
-    public func flushAtEndOfTurn(_ work: any TurnFlushing) { toFlush.append(work) }
+    public func flushAtEndOfTurn(_ work: any TurnFlushing) {
+        // Taken out and put back: so it needs no check at run time for being touched twice.
+        var collected = exchange(&toFlush, with: [])
+        collected.append(work)
+        toFlush = collected
+    }
 
     private func turn() {
         swap(&ready, &running)
@@ -101,16 +111,21 @@ public protocol TurnFlushing: AnyObject {
         nowUnixMilliseconds = Clock.unixMilliseconds()
         poller.wakeReady(takeInbox)
         deadlines.sweep(now: nowMilliseconds)
-        for waiter in yielding { waiter.wake() }
-        yielding.removeAll(keepingCapacity: true)
+        wakeYielding()
+    }
+
+    private func wakeYielding() {
+        // Who rests without a task goes on at once, and may yield again: that is for the next turn.
+        guard !yielding.isEmpty else { return }
+        for waiter in exchange(&yielding, with: []) { waiter.wake() }
     }
 
     private func flushCollected() {
         // A flush may collect more (a lost connection denies what was pending): that is for the next turn.
         guard !toFlush.isEmpty else { return }
-        let work = toFlush
-        toFlush.removeAll(keepingCapacity: true)
-        for target in work { target.flush() }
+        swap(&toFlush, &flushing)
+        for target in flushing { target.flush() }
+        flushing.removeAll(keepingCapacity: true)
     }
 
     private func millisecondsToNextDeadline() -> Int32 {

@@ -38,6 +38,12 @@
     /// Waits without a task: the next ``wake()`` calls `owner`, once. Until then the waiter keeps it alive.
     public func rest(_ owner: any Resting) { resting = owner }
 
+    /// As ``rest(_:)``, for no longer than the other ready tasks and the sockets have their turn.
+    public func restForTurn(_ owner: any Resting) {
+        rest(owner)
+        loop.wakeNextTurn(self)
+    }
+
     private func rouse() {
         guard let owner = resting else { return }
         resting = nil

@@ -2,9 +2,13 @@ import Bytes
 import EventLoop
 
 /// One client's connection: moves bytes between its stream and its session, each wait under a deadline.
+///
+/// What there is to do is done where the loop finds it: waking a task for it would take a good part of what a decision takes.
 final class ClientConnection: TurnFlushing {
     private let stream: any ByteStream
     private let waiter: Waiter
+    /// Where the task waits that the connection is served in.
+    private let ended: Waiter
     private let session: any DialectSession
     /// The session's.
     private let output: ByteBuffer
@@ -15,12 +19,13 @@ final class ClientConnection: TurnFlushing {
     private var hasSaidGoAway = false
     private var endingOfStream: String?
 
-    // Each a moment on the loop's clock, in milliseconds; nil while there is nothing to wait for.
-    private var helloDue: Int64?
-    private var frameDue: Int64?
-    private var outputDue: Int64?
+    // Each a moment on the loop's clock, in milliseconds; ``never`` while there is nothing to wait for.
+    private var helloDue: Int64
+    private var frameDue = never
+    private var outputDue = never
     /// Of a client that was asked to begin anew.
-    private var leavingDue: Int64?
+    private var leavingDue = never
+    private static let never = Int64.max
     private let leavingMilliseconds: () -> Int64
 
     /// - Parameters:
@@ -37,6 +42,7 @@ final class ClientConnection: TurnFlushing {
         self.drain = drain
         self.limits = limits
         self.waiter = waiter
+        ended = Waiter(loop: waiter.loop)
         helloDue = waiter.loop.nowMilliseconds + limits.helloMilliseconds
     }
 
@@ -44,23 +50,28 @@ final class ClientConnection: TurnFlushing {
     func serve() async -> String {
         stream.waiter = waiter
         session.hasLateOutput = { [unowned self] in flushLater() }
-        while stream.isOpen {
-            if mayReceive {
-                receive()
-                flushLater()
-            }
-            // Who has only just connected in a drain has something to ask, and has the time of anyone who begins.
-            if session.isOutdated || drain.hasBegun && session.isGreeted, !hasSaidGoAway { sayGoAway() }
-            if !output.isEmpty || stream.hasUnsent, stream.isWritable, !isFlushDue { flush() }
-            endWhatIsLate()
-            if session.isOver, !isFlushDue { close() }
-            guard stream.isOpen else { break }
-            setDeadline()
-            if mayReceive { await waiter.yieldTurn() } else { await waiter.park() }
-        }
+        attend()
+        while stream.isOpen { await ended.park() }
         session.hasLateOutput = {}
         if let input { waiter.loop.buffers.give(input) }
         return endingOfStream ?? session.ending ?? "closed"
+    }
+
+    /// Does what there is to do, and rests until there is more.
+    private func attend() {
+        guard stream.isOpen else { return ended.wake() }
+        if mayReceive {
+            receive()
+            flushLater()
+        }
+        // Who has only just connected in a drain has something to ask, and has the time of anyone who begins.
+        if !hasSaidGoAway, session.isOutdated || drain.hasBegun && session.isGreeted { sayGoAway() }
+        if !output.isEmpty || stream.hasUnsent, stream.isWritable, !isFlushDue { flush() }
+        endWhatIsLate()
+        if !isFlushDue, session.isOver { close() }
+        guard stream.isOpen else { return ended.wake() }
+        setDeadline()
+        if mayReceive { waiter.restForTurn(self) } else { waiter.rest(self) }
     }
 
     /// A client that leaves too many verdicts unread isn't listened to until it has read some.
@@ -70,12 +81,13 @@ final class ClientConnection: TurnFlushing {
 
     // MARK: Input
 
+    /// Call it only while ``mayReceive``.
     private func receive() {
         let input = self.input ?? waiter.loop.buffers.take()
         self.input = input
         let held = input.count
         var received = 0
-        receiving: while mayReceive, received < limits.receiveBytesPerTurn {
+        receiving: repeat {
             switch stream.receive(into: input, room: 8 * 1024) {
             case .received(let byteCount):
                 received += byteCount
@@ -84,15 +96,15 @@ final class ClientConnection: TurnFlushing {
             case .ended: return close(because: input.isEmpty ? "closed by the client" : "closed by the client within a frame")
             case .failed(let code): return close(because: stream.text(of: code))
             }
-        }
-        if session.isGreeted { helloDue = nil }
+        } while mayReceive && received < limits.receiveBytesPerTurn
+        if helloDue != Self.never, session.isGreeted { helloDue = Self.never }
         if input.isEmpty {
             frameDue = session.awaitedSinceUnixMilliseconds.map { since in
                 waiter.loop.nowMilliseconds - (waiter.loop.nowUnixMilliseconds - since) + limits.frameMilliseconds
-            }
+            } ?? Self.never
             waiter.loop.buffers.give(input)
             self.input = nil
-        } else if frameDue == nil || input.count < held + received {   // a frame was taken off: what is left is another
+        } else if frameDue == Self.never || input.count < held + received {   // a frame was taken off: what is left is another
             frameDue = waiter.loop.nowMilliseconds + limits.frameMilliseconds
         }
     }
@@ -110,15 +122,15 @@ final class ClientConnection: TurnFlushing {
         guard stream.isOpen, stream.isWritable else { return }
         let waiting = output.count
         switch stream.send(output) {
-        case .sent: outputDue = nil
+        case .sent: outputDue = Self.never
         case .wouldBlock:
-            if outputDue == nil || output.count < waiting {
+            if outputDue == Self.never || output.count < waiting {
                 outputDue = waiter.loop.nowMilliseconds + limits.outputStallMilliseconds
             }
         case .failed(let code): close(because: stream.text(of: code))
         }
         // Sent while the task was parked: there may be room to receive again, a deadline to set, or nothing left to do.
-        if mayReceive || session.isOver || outputDue != nil { waiter.wake() }
+        if mayReceive || session.isOver || outputDue != Self.never { waiter.wake() }
     }
 
     private func sayGoAway() {
@@ -131,10 +143,9 @@ final class ClientConnection: TurnFlushing {
     // MARK: Deadlines
 
     private func setDeadline() {
-        var due = Int64.max
-        for moment in [helloDue, frameDue, outputDue, leavingDue] { if let moment, moment < due { due = moment } }
-        if drain.hasBegun, drain.endMilliseconds < due { due = drain.endMilliseconds }
-        if due == .max {
+        // That of the drain is never, while there is none.
+        let due = min(min(helloDue, frameDue), min(outputDue, leavingDue), drain.endMilliseconds)
+        if due == Self.never {
             waiter.clearDeadline()
         } else {
             waiter.setDeadline(afterMilliseconds: due - waiter.loop.nowMilliseconds)
@@ -144,15 +155,15 @@ final class ClientConnection: TurnFlushing {
     private func endWhatIsLate() {
         guard stream.isOpen else { return }
         let now = waiter.loop.nowMilliseconds
-        if let helloDue, helloDue <= now {
+        if helloDue <= now {
             session.end(late: .greeting(milliseconds: limits.helloMilliseconds))
             flush()
-        } else if let frameDue, frameDue <= now {
+        } else if frameDue <= now {
             session.end(late: .message(milliseconds: limits.frameMilliseconds))
             flush()
-        } else if let outputDue, outputDue <= now {
+        } else if outputDue <= now {
             close(because: "its verdicts unread for \(limits.outputStallMilliseconds) ms")
-        } else if let leavingDue, leavingDue <= now {
+        } else if leavingDue <= now {
             close(because: "it was to begin anew and did not")
         } else if drain.hasBegun, drain.endMilliseconds <= now {
             close(because: "the drain is over")
@@ -165,4 +176,8 @@ final class ClientConnection: TurnFlushing {
         stream.close()
         waiter.wake()
     }
+}
+
+extension ClientConnection: Resting {
+    func roused() { attend() }
 }

@@ -1,0 +1,49 @@
+import EventLoop
+import Testing
+
+/// Rests for a turn as often as it is told to, without a task.
+private final class Rester: Resting {
+    private let waiter: Waiter
+    private let ended: Waiter
+    private(set) var turnsLeft: Int
+
+    init(loop: EventLoop, turns: Int) {
+        waiter = Waiter(loop: loop)
+        ended = Waiter(loop: loop)
+        turnsLeft = turns
+    }
+
+    func rest() async {
+        waiter.restForTurn(self)
+        while turnsLeft > 0 { await ended.park() }
+    }
+
+    func roused() {
+        turnsLeft -= 1
+        if turnsLeft > 0 { waiter.restForTurn(self) } else { ended.wake() }
+    }
+}
+
+private actor Bed {
+    nonisolated let loop: EventLoop
+    nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe loop.asUnownedSerialExecutor() }
+
+    init(loop: EventLoop) { self.loop = loop }
+
+    func rest(turns: Int) async -> Int {
+        let rester = Rester(loop: loop, turns: turns)
+        await rester.rest()
+        return rester.turnsLeft
+    }
+
+    func stop() { loop.stop() }
+}
+
+@Test func `who rests for a turn may rest for another as soon as it is over`() async throws {
+    let loop = try EventLoop()
+    let bed = Bed(loop: loop)
+    let thread = try SystemThread(name: "rest") { loop.run() }
+    #expect(await Task(executorPreference: loop) { await bed.rest(turns: 3) }.value == 0)
+    await bed.stop()
+    thread.join()
+}
