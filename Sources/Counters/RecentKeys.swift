@@ -47,7 +47,10 @@ final class RecentKeys<Entry: KeyEntry> {
         if untilCleaning <= 0 || youngWeight >= generationCapacity { makeRoom(now) }
         let weight = entry.weight
         untilCleaning -= weight
+        // Taken out and put back: so a look-up needs no check at run time for the table being changed under it.
+        var young = exchange(&self.young, with: [:])
         youngWeight += weight - (young.updateValue(entry, forKey: hash)?.weight ?? 0)
+        self.young = young
     }
 
     /// Told where an entry just found or inserted has become heavier, or lighter.

@@ -192,7 +192,8 @@ public struct Evaluation {
     private mutating func checkConditions(of known: KnownIdentity, _ request: borrowing RequestView) -> Action {
         guard let rule else { return misused() }
         self.known = known
-        for condition in rule.options.certificateConditions {
+        for index in rule.options.certificateConditions.indices {
+            let condition = rule.options.certificateConditions[index]
             guard request.parts.certificate != nil else { return deny(.certificateMissing, request) }
             let holds = condition.holds(for: request)
             trace?.note("condition on the certificate's \(condition.fact.rawValue): \(holds ? "holds" : "doesn't hold")")
@@ -209,8 +210,8 @@ public struct Evaluation {
         case nil: break
         }
         var hits = prepared.hits
-        for limit in prepared.limitsByRequest {
-            guard add(limit, known.identity, cost: rule.options.cost, request, to: &hits) else { return deny(.limitKeyUnfit, request) }
+        for index in prepared.limitsByRequest.indices {
+            guard add(prepared.limitsByRequest[index], known.identity, cost: rule.options.cost, request, to: &hits) else { return deny(.limitKeyUnfit, request) }
         }
         guard !hits.isEmpty || asksForRevocation else { return allow(.allowed, [], request) }
         return count(hits, .counting, revocationOf: asksForRevocation ? known.identity : nil)

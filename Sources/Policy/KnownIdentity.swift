@@ -61,7 +61,12 @@ public final class PreparedRule {
     /// How many limits are in force and the same for every request: 0 where they are not.
     public let toldLimitCount: Int
     /// A place for whoever writes verdicts to keep what it has written.
-    package var written: AnyObject?
+    package var written: AnyObject? {
+        get { ownWritten }
+        set { ownWritten = newValue }
+    }
+    // By way of accessors, which are called: what other modules touch themselves is checked each time for being touched twice.
+    private var ownWritten: AnyObject?
 
     init(_ rule: Rule, _ identity: Identity, in buffer: ByteBuffer) {
         self.rule = rule

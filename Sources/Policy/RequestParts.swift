@@ -48,7 +48,7 @@ public struct RequestView: ~Escapable {
     public let bytes: Span<UInt8>
 
     @_lifetime(copy bytes)
-    public init(_ parts: RequestParts, in bytes: Span<UInt8>) {
+    public init(_ parts: consuming RequestParts, in bytes: Span<UInt8>) {
         self.parts = parts
         self.bytes = bytes
     }

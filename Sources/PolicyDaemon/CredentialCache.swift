@@ -57,24 +57,21 @@ final class CredentialCache {
 
     func store(_ credential: Span<UInt8>, _ kind: CredentialKind, _ known: KnownIdentity, expiresAtUnixSeconds: Double) {
         guard credential.count <= Self.maximumCredentialBytes, let hash = hash(credential) else { return }
+        // Taken out and put back: so a look-up needs no check at run time for an entry being changed under it.
+        var (entries, hashes) = (exchange(&self.entries, with: []), exchange(&self.hashes, with: []))
+        defer { (self.entries, self.hashes) = (entries, hashes) }
         let entry = Entry(credential: credential.array, kind: kind, known: known, expiresAtUnixSeconds: expiresAtUnixSeconds)
-        if let place = place(of: credential, kind, hash) {
-            entries[place] = entry
-            return
-        }
         let set = Int(hash & setMask)
-        let place = set * Self.setSize + Int(oldest[set])
-        oldest[set] = (oldest[set] + 1) % UInt8(Self.setSize)
+        let known = (set * Self.setSize..<(set + 1) * Self.setSize).first { hashes[$0] == hash && entries[$0]?.isOf(credential, kind) == true }
+        let place = known ?? takeOldest(of: set)
         hashes[place] = hash
         entries[place] = entry
     }
 
-    private func place(of credential: Span<UInt8>, _ kind: CredentialKind, _ hash: UInt64) -> Int? {
-        let first = Int(hash & setMask) * Self.setSize
-        for place in first..<first + Self.setSize where hashes[place] == hash {
-            if let entry = entries[place], entry.isOf(credential, kind) { return place }
-        }
-        return nil
+    private func takeOldest(of set: Int) -> Int {
+        let number = oldest[set]
+        oldest[set] = (number + 1) % UInt8(Self.setSize)
+        return set * Self.setSize + Int(number)
     }
 
     private func hash(_ credential: Span<UInt8>) -> UInt64? {

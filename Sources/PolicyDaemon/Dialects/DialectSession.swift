@@ -8,7 +8,7 @@ protocol Judge: AnyObject {
     ///
     /// - Parameter bytes: where the ranges of `request` lie; lent for the call alone.
     func judge(
-        _ request: RequestParts, _ bytes: Span<UInt8>, nowUnixMilliseconds: Int64, receiver: any VerdictReceiver, ticket: UInt64)
+        _ request: consuming RequestParts, _ bytes: Span<UInt8>, nowUnixMilliseconds: Int64, receiver: any VerdictReceiver, ticket: UInt64)
 
     /// Told of each request that is denied without being judged, since it can't be read in only one way.
     func noteRefused()

@@ -6,6 +6,10 @@ import PolicyProtocol
 struct FinalHeaders {
     private(set) var operations: [HeaderOperation] = []
 
+    init() {}
+
+    init(_ side: OperationSide, of payload: Span<UInt8>) { read(side, of: payload) }
+
     /// Replaces what was held by what `payload` says.
     mutating func read(_ side: OperationSide, of payload: Span<UInt8>) {
         operations.removeAll(keepingCapacity: true)

@@ -118,8 +118,7 @@ final class GatehouseSession: DialectSession, DecisionReceiver {
         }
         self.now = now
         let decisions = point.decisions
-        var parts = parts
-        self.parts = RequestParts()
+        var parts = exchange(&self.parts, with: RequestParts())
         defer { self.parts = parts }
         do throws(ProtocolError) {
             try parts.read(checkIn: payload)

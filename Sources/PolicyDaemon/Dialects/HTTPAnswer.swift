@@ -16,8 +16,6 @@ struct HTTPAnswer {
     static let bodyBytesInHeader = 8_192
 
     private let ownedHeaders: [[UInt8]]
-    private var request = FinalHeaders()
-    private var response = FinalHeaders()
 
     init(ownedHeaders: [String]) { self.ownedHeaders = ownedHeaders.map { Array($0.utf8) } }
 
@@ -25,13 +23,11 @@ struct HTTPAnswer {
     ///   - payload: that of a VERDICT, which says `message`.
     ///   - isHead: whether the question was a HEAD, the answer to which has no body whatever its length says.
     ///   - closes: whether the connection is closed behind the answer.
-    mutating func write(
+    func write(
         _ payload: Span<UInt8>, _ message: VerdictMessage, for endpoint: HTTPEndpoint, isHead: Bool, closes: Bool,
         to output: ByteBuffer
     ) {
-        response.read(.response, of: payload)
         if message.decision == .allow {
-            request.read(.request, of: payload)
             writeAllow(payload, message, endpoint, output)
         } else {
             writeDenial(payload, message, endpoint, output)
@@ -42,10 +38,8 @@ struct HTTPAnswer {
     }
 
     /// - Returns: false, and nothing is written, where this has to be written as any other verdict.
-    mutating func write(_ allow: RepeatedAllow, for endpoint: HTTPEndpoint, closes: Bool, to output: ByteBuffer) -> Bool {
+    func write(_ allow: RepeatedAllow, for endpoint: HTTPEndpoint, closes: Bool, to output: ByteBuffer) -> Bool {
         let words = allow.words(endpoint.language) { payload, message, text in
-            response.read(.response, of: payload)
-            request.read(.request, of: payload)
             writeAllow(payload, message, endpoint, text)
             return text.count
         }
@@ -69,6 +63,7 @@ struct HTTPAnswer {
     }
 
     private func writeAllow(_ payload: Span<UInt8>, _ message: VerdictMessage, _ endpoint: HTTPEndpoint, _ output: ByteBuffer) {
+        let (request, response) = (FinalHeaders(.request, of: payload), FinalHeaders(.response, of: payload))
         output.append("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n")
         for name in ownedHeaders where request.index(of: name.span, in: payload) == nil && endpoint != .envoy {
             output.append(field: name.span)
@@ -80,7 +75,7 @@ struct HTTPAnswer {
                 output.append(field: operation.name.bytes(in: payload))
             }
         }
-        if endpoint == .envoy { writeRemovals(payload, output) }
+        if endpoint == .envoy { writeRemovals(request, payload, output) }
         for operation in response.operations {
             let name = operation.name.bytes(in: payload)
             guard let value = operation.newValue, request.index(of: name, in: payload) == nil, !owns(name) else { continue }
@@ -90,7 +85,7 @@ struct HTTPAnswer {
         writeReason(payload, message, output)
     }
 
-    private func writeRemovals(_ payload: Span<UInt8>, _ output: ByteBuffer) {
+    private func writeRemovals(_ request: FinalHeaders, _ payload: Span<UInt8>, _ output: ByteBuffer) {
         var count = 0
         func write(_ name: Span<UInt8>) {
             output.append(count == 0 ? "x-envoy-auth-headers-to-remove: " : ", ")
@@ -113,7 +108,7 @@ struct HTTPAnswer {
         output.append("\r\ncontent-length: ")
         output.append(decimal: endpoint == .nginx ? 0 : message.body.count)
         output.append("\r\n")
-        for operation in response.operations {
+        for operation in FinalHeaders(.response, of: payload).operations {
             guard let value = operation.newValue else { continue }
             output.append(field: operation.name.bytes(in: payload), value.bytes(in: payload))
         }

@@ -41,7 +41,7 @@ enum HTTPEndpoint: Sendable {
     /// Fills `draft` with the request to judge.
     ///
     /// - Throws: where a header is missing, repeated, or not what its name says.
-    func read(_ head: RequestHead, _ bytes: Span<UInt8>, into draft: RequestDraft) throws(MessageRefusal) {
+    func read(_ head: borrowing RequestHead, _ bytes: Span<UInt8>, into draft: RequestDraft) throws(MessageRefusal) {
         draft.begin()
         let fields = try OriginalFields(head.fields, bytes, names)
         if self == .envoy {

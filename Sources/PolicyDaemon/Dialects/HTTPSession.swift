@@ -27,12 +27,13 @@ final class HTTPSession: DialectSession, VerdictReceiver {
     private let limits: HeadLimits
     private let draft: RequestDraft
     private let refused = RefusedRequest()
-    private var answer: HTTPAnswer
+    private let answer: HTTPAnswer
     private let ownedHeaders: [[UInt8]]
+    // These are taken out and put back: so what every request touches needs no check at run time for being touched twice.
     private var scanner = HeadScanner()
     private var head = RequestHead()
-    private var contentBytesLeft = 0
     private var exchanges: [Exchange] = []
+    private var contentBytesLeft = 0
     private var firstTicket: UInt64 = 0
     /// Whether nothing further is read: a request that closes was received, or the daemon stops.
     private var isClosing = false
@@ -57,23 +58,34 @@ final class HTTPSession: DialectSession, VerdictReceiver {
 
     func receive(_ input: ByteBuffer, nowUnixMilliseconds: Int64) {
         isReceiving = true
-        defer { isReceiving = false }
+        var head = exchange(&self.head, with: RequestHead())
         while !isClosing, dropContent(input), !input.isEmpty {
             do throws(MessageRefusal) {
-                guard let byteCount = try scanner.findEnd(in: input.bytes, limits: limits) else { return }
-                scanner = HeadScanner()
-                isGreeted = true
-                try head.parse(input.bytes, byteCount: byteCount, limits: limits)
-                try judgeFraming()
+                guard try read(&head, input) else { break }
+                try judgeFraming(head)
             } catch {
                 refuse(error)
                 break
             }
-            begin(input, nowUnixMilliseconds)
+            begin(head, input.bytes, nowUnixMilliseconds)
             input.consume(head.byteCount)
         }
+        self.head = head
         // What stands behind the last request isn't read.
         if isClosing { input.clear() }
+        isReceiving = false
+    }
+
+    /// - Returns: false while the head isn't all there.
+    private func read(_ head: inout RequestHead, _ input: ByteBuffer) throws(MessageRefusal) -> Bool {
+        var scanner = exchange(&self.scanner, with: HeadScanner())
+        guard let byteCount = try scanner.findEnd(in: input.bytes, limits: limits) else {
+            self.scanner = scanner
+            return false
+        }
+        isGreeted = true
+        try head.parse(input.bytes, byteCount: byteCount, limits: limits)
+        return true
     }
 
     /// Whether the content of the last request is all there.
@@ -84,7 +96,7 @@ final class HTTPSession: DialectSession, VerdictReceiver {
         return contentBytesLeft == 0
     }
 
-    private func judgeFraming() throws(MessageRefusal) {
+    private func judgeFraming(_ head: borrowing RequestHead) throws(MessageRefusal) {
         guard exchanges.count < maximumInFlight else {
             throw MessageRefusal(503, "There are \(maximumInFlight) requests on this connection without an answer already.")
         }
@@ -96,19 +108,17 @@ final class HTTPSession: DialectSession, VerdictReceiver {
         }
     }
 
-    private func begin(_ input: ByteBuffer, _ now: Int64) {
-        let bytes = input.bytes
+    private func begin(_ head: borrowing RequestHead, _ bytes: Span<UInt8>, _ now: Int64) {
         let closes = !head.keepsAlive || head.minorVersion == 0
         if closes { isClosing = true }
         let endpoint = HTTPEndpoint.of(head.target.bytes(in: bytes))
-        exchanges.append(Exchange(endpoint: endpoint ?? .forward, isHead: head.method == .head, closes: closes))
-        let ticket = lastTicket
+        let ticket = open(Exchange(endpoint: endpoint ?? .forward, isHead: head.method == .head, closes: closes))
         do throws(MessageRefusal) {
             guard let endpoint else {
                 throw MessageRefusal(404, "Nothing is asked here; /nginx, /forward and /envoy/ are the places to ask.")
             }
             try endpoint.read(head, bytes, into: draft)
-            if endpoint == .envoy { try refuseFoldable(bytes) }
+            if endpoint == .envoy { try refuseFoldable(head, bytes) }
         } catch {
             return deny(error, ticket)
         }
@@ -118,12 +128,20 @@ final class HTTPSession: DialectSession, VerdictReceiver {
 
     /// Envoy can be told to remove headers only by names that are known beforehand, so a client's header that a backend may
     /// take for one of the daemon's cannot be removed.
-    private func refuseFoldable(_ bytes: Span<UInt8>) throws(MessageRefusal) {
+    private func refuseFoldable(_ head: borrowing RequestHead, _ bytes: Span<UInt8>) throws(MessageRefusal) {
         for field in head.fields {
             let name = field.name.bytes(in: bytes)
             guard name.mayBeFolded, ownedHeaders.contains(where: { name.mayBeTaken(for: $0.span) }) else { continue }
             throw MessageRefusal(400, "The request has a header whose name may be taken for one of the gateway's own.")
         }
+    }
+
+    /// - Returns: the ticket that the verdict is to come with.
+    private func open(_ opened: Exchange) -> UInt64 {
+        var exchanges = exchange(&self.exchanges, with: [])
+        exchanges.append(opened)
+        self.exchanges = exchanges
+        return firstTicket + UInt64(exchanges.count - 1)
     }
 
     func verdict(_ payload: Span<UInt8>, _ message: VerdictMessage, ticket: UInt64) {
@@ -152,8 +170,10 @@ final class HTTPSession: DialectSession, VerdictReceiver {
     private func target(_ index: Int) -> ByteBuffer { index == 0 ? output : ByteBuffer(capacity: 512) }
 
     private func answered(_ index: Int, _ answer: ByteBuffer) {
+        var exchanges = exchange(&self.exchanges, with: [])
         exchanges[index].answer = answer
-        if index == 0 { sendAnswered() }
+        if index == 0 { sendAnswered(&exchanges) }
+        self.exchanges = exchanges
         if !isReceiving { hasLateOutput() }
     }
 
@@ -161,7 +181,7 @@ final class HTTPSession: DialectSession, VerdictReceiver {
     private func closes(_ index: Int) -> Bool { exchanges[index].closes || isClosing && index == exchanges.count - 1 }
 
     /// Takes the answered exchanges off the front; the first one's answer is in the output already.
-    private func sendAnswered() {
+    private func sendAnswered(_ exchanges: inout [Exchange]) {
         while let answer = exchanges.first?.answer {
             if answer !== output { output.append(answer.bytes) }
             exchanges.removeFirst()
@@ -170,8 +190,6 @@ final class HTTPSession: DialectSession, VerdictReceiver {
         if exchanges.isEmpty, isClosing { isOver = true }
     }
 
-    private var lastTicket: UInt64 { firstTicket + UInt64(exchanges.count - 1) }
-
     /// Answers a request that can't be read, behind those before it, and reads no further.
     ///
     /// - Parameter isRequest: false where none has come.
@@ -179,8 +197,7 @@ final class HTTPSession: DialectSession, VerdictReceiver {
         ending = "\(refusal.status): \(refusal.message)"
         isClosing = true
         isGreeted = true
-        exchanges.append(Exchange(endpoint: .forward, isHead: false, closes: true))
-        deny(refusal, lastTicket, isRequest: isRequest)
+        deny(refusal, open(Exchange(endpoint: .forward, isHead: false, closes: true)), isRequest: isRequest)
     }
 
     private func deny(_ refusal: MessageRefusal, _ ticket: UInt64, isRequest: Bool = true) {

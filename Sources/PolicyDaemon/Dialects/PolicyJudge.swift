@@ -29,7 +29,7 @@ final class PolicyJudge: Judge, DecisionReceiver {
     var wantedHeaders: [String] { point.decisions.rules.wantedHeaders }
 
     func judge(
-        _ request: RequestParts, _ bytes: Span<UInt8>, nowUnixMilliseconds now: Int64, receiver: any VerdictReceiver, ticket: UInt64
+        _ request: consuming RequestParts, _ bytes: Span<UInt8>, nowUnixMilliseconds now: Int64, receiver: any VerdictReceiver, ticket: UInt64
     ) {
         nextTicket &+= 1
         let caller = Waiting(receiver: receiver, ticket: ticket, nowUnixMilliseconds: now)

@@ -15,16 +15,13 @@ import PolicyProtocol
 /// called `Allow` is never taken for the decision.
 struct SPOPAnswer {
     private let ownedHeaders: [[UInt8]]
-    private var request = FinalHeaders()
-    private var response = FinalHeaders()
 
     init(ownedHeaders: [String]) { self.ownedHeaders = ownedHeaders.map { Array($0.utf8) } }
 
     /// - Parameter maximumFrameBytes: as agreed. An answer that takes more becomes a denial that fits.
-    mutating func write(
+    func write(
         _ payload: Span<UInt8>, _ message: VerdictMessage, ids: SPOPFrameIDs, maximumFrameBytes: Int, to output: ByteBuffer
     ) {
-        read(payload)
         let start = output.count
         output.append(.ack, ids) { frame in write(payload, message, frame) }
         if output.count - start - SPOPFrame.lengthByteCount > maximumFrameBytes {
@@ -38,9 +35,8 @@ struct SPOPAnswer {
     }
 
     /// - Returns: false, and nothing is written, where this has to be written as any other verdict.
-    mutating func write(_ allow: RepeatedAllow, ids: SPOPFrameIDs, maximumFrameBytes: Int, to output: ByteBuffer) -> Bool {
+    func write(_ allow: RepeatedAllow, ids: SPOPFrameIDs, maximumFrameBytes: Int, to output: ByteBuffer) -> Bool {
         let words = allow.words(.spop) { payload, message, frame in
-            read(payload)
             write(payload, message, frame)
             return frame.count
         }
@@ -68,11 +64,6 @@ struct SPOPAnswer {
         }
     }
 
-    private mutating func read(_ payload: Span<UInt8>) {
-        request.read(.request, of: payload)
-        response.read(.response, of: payload)
-    }
-
     private func write(_ payload: Span<UInt8>, _ message: VerdictMessage, _ frame: ByteBuffer) {
         let isAllowed = message.decision == .allow
         frame.set("allow", bool: isAllowed)
@@ -81,6 +72,7 @@ struct SPOPAnswer {
         frame.set("subject", text: (message.subject ?? .empty).bytes(in: payload))
         if isAllowed {
             if let query = message.query { frame.set("query", text: query.bytes(in: payload)) }
+            let request = FinalHeaders(.request, of: payload)
             for name in ownedHeaders where request.index(of: name.span, in: payload) == nil {
                 frame.set("request.", name.span, Span())
             }
@@ -90,7 +82,7 @@ struct SPOPAnswer {
         } else {
             frame.set("body", text: message.body.bytes(in: payload))
         }
-        for operation in response.operations where operation.kind == .set {
+        for operation in FinalHeaders(.response, of: payload).operations where operation.kind == .set {
             frame.set("response.", operation.name.bytes(in: payload), operation.value.bytes(in: payload))
         }
     }
