@@ -247,7 +247,11 @@ def nginx(contender: Contender, before_server: str, in_server: str) -> list:
     )
     certificate = ""
     if contender.identity:
-        certificate = f"ssl_certificate {contender.identity.certificate}; ssl_certificate_key {contender.identity.key};"
+        # Before 1.23.4, TLS 1.3 is not among nginx's defaults, and a session of 1.2 takes less memory than one of 1.3.
+        certificate = (
+            f"ssl_certificate {contender.identity.certificate}; ssl_certificate_key {contender.identity.key};"
+            "ssl_protocols TLSv1.2 TLSv1.3;"
+        )
     # Without `user`, a master that runs as root has workers that cannot enter this private directory.
     user = "user root;" if os.geteuid() == 0 else ""
     configuration = contender.write("nginx.conf", f"""
