@@ -17,7 +17,8 @@ enum FieldLines {
         guard start &+ 2 == range.upperBound else { throw MessageRefusal("There is a bare CR in the header.") }
     }
 
-    private static func line(at start: Int, in bytes: Span<UInt8>) throws(MessageRefusal) -> FieldLine {
+    /// The line that begins at `start`. Whatever there is ends with CRLF.
+    static func line(at start: Int, in bytes: Span<UInt8>) throws(MessageRefusal) -> FieldLine {
         var colon = bytes.endOfPlainName(from: start)
         let isPlain = bytes[colon] == UInt8(ascii: ":")
         while Characters.isToken(bytes[colon]) { colon &+= 1 }

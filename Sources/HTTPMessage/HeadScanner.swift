@@ -7,17 +7,16 @@ import Bytes
 public struct HeadScanner: Sendable {
     private var offset = 0
     private var lineStart = 0
-    private var requestLineEnd = 0
+    private var size = HeadSize()
     /// Up to where every CR is known to have its LF.
     private var judgedLineEnds = 0
-    private var lineCount = 0
 
     public init() {}
 
     /// A scanner for a trailer section: field lines without a request line in front (RFC 9112 §7.1.2).
     static var forTrailers: HeadScanner {
         var scanner = HeadScanner()
-        scanner.lineCount = 1
+        scanner.size.lineCount = 1
         return scanner
     }
 
@@ -30,13 +29,15 @@ public struct HeadScanner: Sendable {
                 throw MessageRefusal("A line ends with a bare LF; lines end with CRLF.")
             }
             let isEmptyLine = lineFeed &- lineStart == 1
-            try endLine(at: lineFeed, limits)
+            try size.endLine(at: lineFeed, limits)
+            offset = lineFeed &+ 1
+            lineStart = offset
             if isEmptyLine { return offset }
         }
         offset = bytes.count
         try judgeLineEnds(in: bytes)
         // The last byte may be the CR of the empty line, which is none of the fields.
-        try judgeSize(bytes.count &- 1, limits)
+        try size.judge(bytes.count &- 1, limits)
         return nil
     }
 
@@ -49,20 +50,27 @@ public struct HeadScanner: Sendable {
         }
         judgedLineEnds = max(judgedLineEnds, bytes.count &- 1)
     }
+}
 
-    private mutating func endLine(at lineFeed: Int, _ limits: HeadLimits) throws(MessageRefusal) {
-        try judgeSize(lineFeed &- 1, limits)
+/// What a head takes of its limits, a line at a time.
+struct HeadSize: Sendable {
+    private var requestLineEnd = 0
+    var lineCount = 0
+
+    @inline(__always)
+    mutating func endLine(at lineFeed: Int, _ limits: HeadLimits) throws(MessageRefusal) {
+        try judge(lineFeed &- 1, limits)
         lineCount &+= 1
         if lineCount == 1 { requestLineEnd = lineFeed &+ 1 }
         // The request line and the empty line are no fields.
         guard lineCount <= limits.headerCount &+ 2 else {
             throw MessageRefusal(431, "There are more than \(limits.headerCount) header fields.")
         }
-        offset = lineFeed &+ 1
-        lineStart = offset
     }
 
-    private func judgeSize(_ end: Int, _ limits: HeadLimits) throws(MessageRefusal) {
+    /// - Parameter end: where the line that is under way ends, its CRLF not counted, or has got to.
+    @inline(__always)
+    func judge(_ end: Int, _ limits: HeadLimits) throws(MessageRefusal) {
         if lineCount == 0 {
             guard end <= limits.requestLineBytes else {
                 throw MessageRefusal(414, "The request line is longer than \(limits.requestLineBytes) bytes.")

@@ -35,6 +35,8 @@ public struct RequestHead: Sendable {
     public private(set) var expectsContinue = false
     /// How many bytes the head takes, its empty line included.
     public private(set) var byteCount = 0
+    /// Up to where a head that is still being written has been read.
+    private var readEnd = 0
 
     public init() {}
 
@@ -55,8 +57,53 @@ public struct RequestHead: Sendable {
     public mutating func parse(_ bytes: Span<UInt8>, byteCount: Int, limits: HeadLimits) throws(MessageRefusal) {
         forget()
         self.byteCount = byteCount
-        let fieldsStart = try parseRequestLine(bytes, limits)
+        let fieldsStart = try parseRequestLine(bytes)
+        try HeadSize().judge(fieldsStart &- 2, limits)
         try FieldLines.read(fieldsStart..<byteCount, of: bytes, into: &fields)
+        try judgeFields(bytes)
+    }
+
+    // MARK: A head that is written
+
+    // What another version of HTTP brought is written as the text that is forwarded, and read in the same go: line by line, so that each is
+    // the one that was meant, whatever bytes it is made of.
+
+    /// Begins with a request line.
+    ///
+    /// - Parameter bytes: the line, its CRLF included.
+    /// - Throws: 400 or 505, as ``parse(_:byteCount:limits:)`` does.
+    public mutating func begin(with bytes: Span<UInt8>) throws(MessageRefusal) {
+        forget()
+        byteCount = bytes.count
+        readEnd = try parseRequestLine(bytes)
+        guard readEnd == bytes.count else { throw MessageRefusal("There is a CR or LF in the request line.") }
+    }
+
+    /// Reads the field line that has been written behind the others.
+    ///
+    /// - Parameters:
+    ///   - bytes: all that has been written, the line's CRLF at its end.
+    ///   - nameByteCount: the length of its name.
+    /// - Throws: 400 where it is no field line, or more than one, or reads as another field.
+    public mutating func readLine(of bytes: Span<UInt8>, nameByteCount: Int) throws(MessageRefusal) {
+        let field = try FieldLines.line(at: readEnd, in: bytes)
+        guard field.name.count == nameByteCount else { throw MessageRefusal("There is a character in a header name that no name may have.") }
+        guard field.line.end == bytes.count else { throw MessageRefusal("There is a control character in a header value.") }
+        fields.append(field)
+        readEnd = bytes.count
+    }
+
+    /// Reads what has been written behind those lines, the empty line at its end, and judges the head.
+    ///
+    /// - Parameter bytes: all that has been written.
+    /// - Throws: what a ``HeadScanner`` would have refused, and ``parse(_:byteCount:limits:)``.
+    public mutating func end(with bytes: Span<UInt8>, limits: HeadLimits) throws(MessageRefusal) {
+        byteCount = bytes.count
+        try FieldLines.read(readEnd..<byteCount, of: bytes, into: &fields)
+        var size = HeadSize()
+        try size.endLine(at: (fields.first?.line.start ?? byteCount &- 2) &- 1, limits)
+        for field in fields { try size.endLine(at: field.line.end &- 1, limits) }
+        try size.endLine(at: byteCount &- 1, limits)
         try judgeFields(bytes)
     }
 
@@ -68,7 +115,7 @@ public struct RequestHead: Sendable {
     }
 
     /// `method SP request-target SP HTTP-version CRLF` (RFC 9112 §3), with one space each.
-    private mutating func parseRequestLine(_ bytes: Span<UInt8>, _ limits: HeadLimits) throws(MessageRefusal) -> Int {
+    private mutating func parseRequestLine(_ bytes: Span<UInt8>) throws(MessageRefusal) -> Int {
         var end = 0
         while Characters.isToken(bytes[end]) { end &+= 1 }
         guard end > 0, bytes[end] == 0x20 else { throw MessageRefusal("The request does not begin with a method and a space.") }
@@ -85,9 +132,6 @@ public struct RequestHead: Sendable {
         let lineEnd = end &+ 9
         guard bytes[lineEnd] == 0x0D, bytes[lineEnd &+ 1] == 0x0A else {
             throw MessageRefusal("The request line does not end behind the version.")
-        }
-        guard lineEnd <= limits.requestLineBytes else {
-            throw MessageRefusal(414, "The request line is longer than \(limits.requestLineBytes) bytes.")
         }
         return lineEnd &+ 2
     }

@@ -64,9 +64,9 @@ final class ClientConnection {
     }
 
     /// A stream of the HTTP/2 connection that `connection` is as a whole.
-    init(_ stream: any ByteStream, of connection: ClientConnection) {
+    init(_ stream: any ByteStream, of connection: ClientConnection, in worker: WorkerContext) {
         self.stream = stream
-        worker = connection.worker
+        self.worker = worker
         waiter = Waiter(loop: worker.loop)
         peerAddress = connection.peerAddress
         peerPort = connection.peerPort
@@ -76,6 +76,8 @@ final class ClientConnection {
         isTrusted = connection.isTrusted
         stream.waiter = waiter
         arrival = connection.arrival
+        // A reload has come since the stream began.
+        if worker !== connection.worker { judgePeer() }
     }
 
     /// Has what comes next judged by the latest configuration.

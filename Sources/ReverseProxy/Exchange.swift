@@ -32,9 +32,11 @@ final class Exchange {
     init(in worker: WorkerContext) { self.worker = worker }
 
     func run(for client: ClientConnection) async -> AfterExchange {
+        begin()
         do throws(MessageRefusal) {
-            switch try await readHead(from: client) {
+            switch client.isHTTP2 ? HeadReading.complete : try await readHead(from: client) {
             case .complete:
+                noteHead(client)
                 correlate(client)
                 try judge()
                 if client.isTrusted { try readOrigin() }
@@ -118,7 +120,6 @@ final class Exchange {
     ///
     /// - Throws: 408 where it doesn't arrive in time; what the scanner and the parser refuse.
     private func readHead(from client: ClientConnection) async throws(MessageRefusal) -> HeadReading {
-        begin()
         var scanner = HeadScanner()
         let limits = worker.limits
         client.waiter.setDeadline(afterMilliseconds: worker.configuration.timeouts.head)
@@ -128,11 +129,6 @@ final class Exchange {
             if let byteCount = try scanner.findEnd(in: input.bytes, limits: limits) {
                 record.startNanoseconds = Clock.monotonicNanoseconds()
                 try head.parse(input.bytes, byteCount: byteCount, limits: limits)
-                record.hasHead = true
-                record.isHeadRequest = head.method == .head
-                if client.isHTTP2 { record.isGRPC = isGRPCRequest }
-                record.noteRequest(head.methodName.bytes(in: input.bytes), pathOf: head.target.bytes(in: input.bytes))
-                if worker.accessLog.wantsDetails { record.noteDetails(head, input.bytes) }
                 return .complete
             }
             while !client.stream.isReadable {
@@ -148,6 +144,30 @@ final class Exchange {
             case .ended, .failed: return .ended
             }
         }
+    }
+
+    /// Takes in the head of an HTTP/2 request, ahead of ``run(for:)``.
+    ///
+    /// - Returns: whether its content comes in the chunked coding.
+    func take(_ request: inout RequestText, isEnd: Bool) throws(MessageRefusal) -> Bool {
+        do throws(MessageRefusal) {
+            return try request.write(isEnd: isEnd, limits: worker.limits, random: worker.state.random, to: input, reading: &head)
+        } catch {
+            input.clear()
+            throw error
+        }
+    }
+
+    private func noteHead(_ client: ClientConnection) {
+        let input = self.input
+        if client.isHTTP2 {
+            record.startNanoseconds = Clock.monotonicNanoseconds()
+            record.isGRPC = isGRPCRequest
+        }
+        record.hasHead = true
+        record.isHeadRequest = head.method == .head
+        record.noteRequest(head.methodName.bytes(in: input.bytes), pathOf: head.target.bytes(in: input.bytes))
+        if worker.accessLog.wantsDetails { record.noteDetails(head, input.bytes) }
     }
 
     private func begin() {

@@ -170,7 +170,7 @@ actor ProxyWorker {
             switch work {
             case .request(let client): await serve(client)
             case .frames(let connection): await serve(connection)
-            case .stream(let stream, let connection): await connection.serve(stream)
+            case .stream(let stream, let exchange, let connection): await connection.serve(stream, with: exchange)
             case .arrival(let connection):
                 if let client = await open(connection) { await serve(client) } else { state.connectionEnded() }
             }

@@ -7,7 +7,8 @@ enum Work {
     case request(ClientConnection)
     /// An HTTP/2 connection on which something has happened.
     case frames(HTTP2Connection)
-    case stream(DownstreamStream, HTTP2Connection)
+    /// A stream of one, and what has taken in its request's head.
+    case stream(DownstreamStream, Exchange, HTTP2Connection)
 }
 
 /// A connection that a listener has brought.

@@ -3,8 +3,8 @@ import EventLoop
 import HTTP2
 import HTTPMessage
 
-/// A client's HTTP/2 stream, shown to an ``Exchange`` as a connection that brings one HTTP/1.1 request and takes its response: so
-/// that policy, refusals, forwarding and the log are the same for both.
+/// A client's HTTP/2 stream, shown to an ``Exchange`` as a connection that brings the content of one HTTP/1.1 request, whose head it has, and
+/// takes its response: so that policy, refusals, forwarding and the log are the same for both.
 ///
 /// Back-pressure goes through it both ways. The client's window opens again as the exchange takes the content, and
 /// ``isWritable`` is false while the client leaves too much of the response unread.
@@ -27,19 +27,20 @@ final class DownstreamStream: ByteStream {
     private var isDone = false
     private var response: ResponseText
 
-    init(_ stream: ServerStream, isEnd: Bool, of connection: HTTP2Connection, in worker: WorkerContext) {
+    /// - Parameter exchange: takes in the request's head.
+    init(_ stream: ServerStream, isEnd: Bool, of connection: HTTP2Connection, for exchange: Exchange) {
+        let worker = exchange.worker
+        var text = RequestText(stream.headers)
         self.stream = stream
         self.connection = connection
         loop = worker.loop
         request = ArrivingMessage(loop.buffers)
-        isWebSocket = stream.headers.first(":protocol") != nil
-        let method: Method = stream.headers.has(":method", "HEAD") ? .head : .other
-        response = ResponseText(answering: method, isWebSocket: isWebSocket, limits: worker.limits)
+        isWebSocket = text.isWebSocket
+        response = ResponseText(answering: text.isHead ? .head : .other, isWebSocket: isWebSocket, limits: worker.limits)
         do throws(MessageRefusal) {
-            request.isChunked = try RequestText.append(stream.headers, isEnd: isEnd, random: worker.state.random, to: request.textToWrite())
+            request.isChunked = try exchange.take(&text, isEnd: isEnd)
         } catch {
             refusal = error
-            request.dropText()
         }
         request.isEndTaken = !request.isChunked && !isWebSocket
     }

@@ -100,10 +100,9 @@ final class HTTP2Connection {
     }
 
     /// Runs the exchange of one stream.
-    func serve(_ stream: DownstreamStream) async {
-        let streamClient = ClientConnection(stream, of: client)
-        let worker = streamClient.worker
-        let exchange = worker.takeExchange()
+    func serve(_ stream: DownstreamStream, with exchange: Exchange) async {
+        let worker = exchange.worker
+        let streamClient = ClientConnection(stream, of: client, in: worker)
         if let refusal = stream.refusal {
             _ = await exchange.refuse(unread: refusal, streamClient)
         } else {
@@ -274,10 +273,12 @@ extension HTTP2Connection: StreamHandler {
         // A client may close streams faster than their exchanges end.
         guard runningCount < maximumStreams, worker.setup.streams.take() else { return stream.reset(.refusedStream) }
         client.followReload()
-        let downstream = DownstreamStream(stream, isEnd: isEnd, of: self, in: worker)
+        let worker = self.worker
+        let exchange = worker.takeExchange()
+        let downstream = DownstreamStream(stream, isEnd: isEnd, of: self, for: exchange)
         stream.context = downstream
         runningCount += 1
-        worker.state.tasks.submit(.stream(downstream, self))
+        worker.state.tasks.submit(.stream(downstream, exchange, self))
     }
 
     func received(_ content: Span<UInt8>, on stream: ServerStream) {
