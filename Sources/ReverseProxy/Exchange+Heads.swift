@@ -143,7 +143,7 @@ extension Exchange {
     ///   - keepsAlive: whether the client's connection outlives this response.
     ///   - listener: the client's, which may have a field of its own to add.
     func appendResponseHead(_ coding: BodyReader.Coding?, keepsAlive: Bool, by listener: ListenerSetup) {
-        let (input, output, payload, response) = (upstreamInput, self.output, check.payload, self.response)
+        let (input, output, payload) = (upstreamInput, self.output, check.payload)
         let bytes = input.bytes
         worker.loop.buffers.furnish(output)
         output.append("HTTP/1.1 ")

@@ -33,8 +33,7 @@ extension Exchange {
             return .unanswered("the policy daemon gave no verdict")
         }
         record.hasVerdict = true
-        let payload = check.payload
-        operations.load(payload.bytes)
+        readOperations(check.payload)
         return verdict.decision == .allow ? .allowed : .denied
     }
 

@@ -18,11 +18,13 @@ final class Exchange {
     let upstreamInput = ByteBuffer(capacity: 16)
     let upstreamOutput = ByteBuffer(capacity: 16)
 
-    var head = RequestHead()
-    var response = ResponseHead()
+    // These are taken out for as long as something is read into them. An access that lasts would have each of them looked after at run time, the
+    // short ones too (SE-0176).
+    private(set) var head = RequestHead()
+    private(set) var response = ResponseHead()
+    private(set) var operations = VerdictOperations()
     var target = RequestTarget.none
     let check = PendingCheck()
-    var operations = VerdictOperations()
     let record = AccessRecord()
     let correlation = Correlation()
     let origin = Origin()
@@ -128,7 +130,7 @@ final class Exchange {
             let input = self.input
             if let byteCount = try scanner.findEnd(in: input.bytes, limits: limits) {
                 record.startNanoseconds = Clock.monotonicNanoseconds()
-                try head.parse(input.bytes, byteCount: byteCount, limits: limits)
+                try readHead(byteCount)
                 return .complete
             }
             while !client.stream.isReadable {
@@ -150,12 +152,40 @@ final class Exchange {
     ///
     /// - Returns: whether its content comes in the chunked coding.
     func take(_ request: inout RequestText, isEnd: Bool) throws(MessageRefusal) -> Bool {
+        var head = RequestHead()
+        swap(&head, &self.head)
+        defer { swap(&head, &self.head) }
         do throws(MessageRefusal) {
             return try request.write(isEnd: isEnd, limits: worker.limits, random: worker.state.random, to: input, reading: &head)
         } catch {
             input.clear()
             throw error
         }
+    }
+
+    private func readHead(_ byteCount: Int) throws(MessageRefusal) {
+        let input = self.input
+        var head = RequestHead()
+        swap(&head, &self.head)
+        defer { swap(&head, &self.head) }
+        try head.parse(input.bytes, byteCount: byteCount, limits: worker.limits)
+    }
+
+    /// Reads the head of the upstream's response that stands in `upstreamInput`.
+    func readResponseHead(_ byteCount: Int) throws(MessageRefusal) {
+        let (input, method) = (upstreamInput, head.method)
+        var response = ResponseHead()
+        swap(&response, &self.response)
+        defer { swap(&response, &self.response) }
+        try response.parse(input.bytes, byteCount: byteCount, answering: method)
+    }
+
+    /// Reads the operations of a verdict; nil: there are none.
+    func readOperations(_ payload: ByteBuffer?) {
+        var operations = VerdictOperations()
+        swap(&operations, &self.operations)
+        if let payload { operations.load(payload.bytes) } else { operations.clear() }
+        swap(&operations, &self.operations)
     }
 
     private func noteHead(_ client: ClientConnection) {
@@ -175,7 +205,7 @@ final class Exchange {
         correlation.clear()
         origin.clear()
         target = .none
-        operations.clear()
+        readOperations(nil)
     }
 
     /// One empty line before a request is passed over (RFC 9112 §2.2); a second one is refused as a malformed request line.

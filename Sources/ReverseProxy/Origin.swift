@@ -27,7 +27,7 @@ final class Origin {
         guard isTold else { return }
         isTold = false
         client = nil
-        address.removeAll(keepingCapacity: true)
+        address = []
         chain.clear()
         scheme = nil
         host = .empty

@@ -221,7 +221,7 @@ struct Relay {
         let exchange = self.exchange
         let input = exchange.upstreamInput
         while let byteCount = try responseScanner.findEnd(in: input.bytes, limits: exchange.worker.limits) {
-            try exchange.response.parse(input.bytes, byteCount: byteCount, answering: exchange.head.method)
+            try exchange.readResponseHead(byteCount)
             responseScanner = HeadScanner()
             guard exchange.response.isInterim else {
                 if interimCount == 0, exchange.takeRetry(insteadOf: exchange.response.status) { return .ended(.answerUnwanted) }
@@ -249,20 +249,20 @@ struct Relay {
     }
 
     private mutating func beginResponse(_ exchange: Exchange) {
-        let response = exchange.response
+        let framing = exchange.response.framing
         hasBegunResponse = true
-        responseBody = BodyReader(response.framing, limits: exchange.worker.limits)
+        responseBody = BodyReader(framing, limits: exchange.worker.limits)
         var coding: BodyReader.Coding?
-        switch response.framing {
+        switch framing {
         case .none: break
         case .length: coding = .identity
         case .chunked, .untilClose: coding = exchange.head.minorVersion > 0 ? .chunked : .identity
         }
         responseCoding = coding ?? .identity
-        let endIsSeen = coding != .identity || response.framing.isAnnounced
+        let endIsSeen = coding != .identity || framing.isAnnounced
         keepsClient = exchange.head.keepsAlive && isRequestSent && endIsSeen && !exchange.worker.isDraining
         exchange.appendResponseHead(coding, keepsAlive: keepsClient, by: client.listener)
-        exchange.record.status = response.status
+        exchange.record.status = exchange.response.status
         if breakerWaits { exchange.tellBreakerOfAnswer() }
         exchange.record.noteUpstream()
     }

@@ -15,6 +15,8 @@ final class WorkerState {
     /// Of trusted proxies whose connections don't begin with a PROXY header.
     let proxyHeaderWarning: RepeatedWarning
     let random = RandomNumbers()
+    /// What heads of responses are read into for clients of HTTP/2, of which nothing is kept.
+    var writtenHead = WrittenHead()
     let handshakes: HandshakeTurns
     let tasks: ServingTasks
     /// HTTP/2 connections to upstreams, each for a task to move its bytes.

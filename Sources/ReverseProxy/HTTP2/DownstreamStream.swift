@@ -12,7 +12,9 @@ final class DownstreamStream: ByteStream {
     /// How much of a response waits for the client's window, in bytes, before the exchange has to wait.
     private static let roomBytes = BufferPool.bufferBytes
 
-    var waiter: Waiter?
+    /// Behind accessors, as `request` and `response` are taken out while they are worked on: an access that lasts would have all the others looked
+    /// after at run time, the short ones too (SE-0176).
+    private var parked: Waiter?
     /// Why the request is none, where it isn't.
     private(set) var refusal: MessageRefusal?
     /// Whether it asks for a WebSocket by CONNECT (RFC 8441). What is no HTTP/1.1 message then follows the head both ways.
@@ -21,7 +23,7 @@ final class DownstreamStream: ByteStream {
     private let connection: HTTP2Connection
     /// Nil once it is closed.
     private var stream: ServerStream?
-    private let loop: EventLoop
+    private let worker: WorkerState
     private var request: ArrivingMessage
     /// Whether the exchange is: nobody takes content any more.
     private var isDone = false
@@ -33,8 +35,8 @@ final class DownstreamStream: ByteStream {
         var text = RequestText(stream.headers)
         self.stream = stream
         self.connection = connection
-        loop = worker.loop
-        request = ArrivingMessage(loop.buffers)
+        self.worker = worker.state
+        request = ArrivingMessage(worker.loop.buffers)
         isWebSocket = text.isWebSocket
         response = ResponseText(answering: text.isHead ? .head : .other, isWebSocket: isWebSocket, limits: worker.limits)
         do throws(MessageRefusal) {
@@ -49,7 +51,9 @@ final class DownstreamStream: ByteStream {
 
     func receive(content bytes: Span<UInt8>) {
         guard !isDone else { return connection.dropContent(bytes.count) }
+        var request = takeRequest()
         request.append(content: bytes)
+        self.request = request
         waiter?.wake()
     }
 
@@ -67,7 +71,18 @@ final class DownstreamStream: ByteStream {
         waiter?.wake()
     }
 
+    private func takeRequest() -> ArrivingMessage {
+        var taken = ArrivingMessage(worker.loop.buffers)
+        swap(&taken, &request)
+        return taken
+    }
+
     // MARK: What the exchange sees
+
+    var waiter: Waiter? {
+        get { parked }
+        set { parked = newValue }
+    }
 
     var isReadable: Bool { !request.isEmpty || isBroken }
 
@@ -83,7 +98,10 @@ final class DownstreamStream: ByteStream {
 
     func receive(into buffer: ByteBuffer, room: Int) -> ReceiveResult {
         let before = buffer.count
-        switch request.take(into: buffer, room: room) {
+        var request = takeRequest()
+        let taken = request.take(into: buffer, room: room)
+        self.request = request
+        switch taken {
         case .text: break
         case .content(let byteCount): giveBack(byteCount)
         case .end: return .ended
@@ -103,7 +121,7 @@ final class DownstreamStream: ByteStream {
         guard let stream else { return .failed(SystemError.connectionReset) }
         guard isWritable else { return .wouldBlock }
         do throws(MessageRefusal) {
-            try response.send(buffer, on: stream)
+            try send(buffer, on: stream)
         } catch {
             stream.reset(.internalError)
             return .failed(SystemError.connectionReset)
@@ -112,11 +130,24 @@ final class DownstreamStream: ByteStream {
         return .sent
     }
 
+    private func send(_ buffer: ByteBuffer, on stream: ServerStream) throws(MessageRefusal) {
+        var (response, head) = (ResponseText(), WrittenHead())
+        swap(&response, &self.response)
+        swap(&head, &worker.writtenHead)
+        defer {
+            swap(&response, &self.response)
+            swap(&head, &worker.writtenHead)
+        }
+        try response.send(buffer, on: stream, reading: &head)
+    }
+
     func text(of code: Int32) -> String { SystemError.text(of: code) }
 
     func endSending() {
         guard let stream else { return }
+        var response = self.response
         response.end(on: stream)
+        self.response = response
         connection.flushAtEndOfTurn()
     }
 
@@ -134,7 +165,11 @@ final class DownstreamStream: ByteStream {
     /// Gives what it borrowed back: the exchange is done.
     func end() {
         isDone = true
-        if request.contentByteCount > 0 { connection.dropContent(request.contentByteCount) }
+        let byteCount = request.contentByteCount
+        guard byteCount > 0 else { return }
+        connection.dropContent(byteCount)
+        var request = takeRequest()
         request.drop()
+        self.request = request
     }
 }

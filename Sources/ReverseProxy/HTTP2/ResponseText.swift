@@ -6,7 +6,6 @@ import HTTPMessage
 struct ResponseText {
     private var hasBegun = false
     private var content = ContentText()
-    private var head = WrittenHead()
     private let limits: HeadLimits
     private let method: Method
     private let isWebSocket: Bool
@@ -15,7 +14,7 @@ struct ResponseText {
     ///   - method: of the request it answers.
     ///   - isWebSocket: whether the request asks for one by CONNECT (RFC 8441): 101 is then told as 200.
     ///   - limits: of trailers.
-    init(answering method: Method, isWebSocket: Bool, limits: HeadLimits) {
+    init(answering method: Method = .other, isWebSocket: Bool = false, limits: HeadLimits = HeadLimits()) {
         self.method = method
         self.isWebSocket = isWebSocket
         self.limits = limits
@@ -26,11 +25,12 @@ struct ResponseText {
 
     /// Sends what there is in `buffer`, and consumes it.
     ///
+    /// - Parameter head: what heads are read into, of which nothing is kept.
     /// - Throws: where the text is no response.
-    mutating func send(_ buffer: ByteBuffer, on stream: ServerStream) throws(MessageRefusal) {
+    mutating func send(_ buffer: ByteBuffer, on stream: ServerStream, reading head: inout WrittenHead) throws(MessageRefusal) {
         while !hasBegun {
             guard !buffer.isEmpty else { return }
-            try sendHead(buffer, on: stream)
+            try sendHead(buffer, on: stream, &head)
         }
         try content.send(buffer, on: stream)
     }
@@ -43,7 +43,7 @@ struct ResponseText {
     }
 
     /// A head is whole, as the exchange writes it at once.
-    private mutating func sendHead(_ buffer: ByteBuffer, on stream: ServerStream) throws(MessageRefusal) {
+    private mutating func sendHead(_ buffer: ByteBuffer, on stream: ServerStream, _ head: inout WrittenHead) throws(MessageRefusal) {
         try head.read(buffer, answering: method, isWebSocket: isWebSocket)
         if isWebSocket, !head.hasSwitched, head.status >= 200, head.status < 300 { throw MessageRefusal("There is no WebSocket.") }
         defer { buffer.consume(head.byteCount) }
