@@ -107,8 +107,9 @@ private struct PathNormalizer {
     /// - Returns: where the normal form ends.
     mutating func run(from start: Int, to end: Int, in buffer: ByteBuffer) throws(MessageRefusal) -> Int {
         var (read, written) = (start, start)
+        let bytes = buffer.bytes
         while read < end {
-            let byte = buffer[read]
+            let byte = bytes[read]
             switch byte {
             case UInt8(ascii: "/"):
                 if read > start { try endSegment(isLast: false) }

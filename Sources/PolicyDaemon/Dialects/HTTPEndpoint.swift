@@ -41,7 +41,7 @@ enum HTTPEndpoint: Sendable {
     /// Fills `draft` with the request to judge.
     ///
     /// - Throws: where a header is missing, repeated, or not what its name says.
-    func read(_ head: borrowing RequestHead, _ bytes: Span<UInt8>, into draft: RequestDraft) throws(MessageRefusal) {
+    func read(_ head: RequestHead, _ bytes: Span<UInt8>, into draft: RequestDraft) throws(MessageRefusal) {
         draft.begin()
         let fields = try OriginalFields(head.fields, bytes, names)
         if self == .envoy {
@@ -80,24 +80,24 @@ enum HTTPEndpoint: Sendable {
 private struct OriginalFields {
     enum Part: Int { case method, target, host, address }
 
-    /// By ``Part``; nil where the part is found elsewhere.
-    typealias Names = InlineArray<4, StaticString?>
+    /// By ``Part``; empty where the part is found elsewhere.
+    typealias Names = InlineArray<4, StaticString>
 
     static let nginx: Names = ["x-original-method", "x-original-uri", "x-original-host", "x-original-address"]
     static let forward: Names = ["x-forwarded-method", "x-forwarded-uri", "x-forwarded-host", "x-forwarded-for"]
-    static let envoy: Names = [nil, nil, nil, "x-original-address"]
+    static let envoy: Names = ["", "", "", "x-original-address"]
 
     private let names: Names
     private var values = InlineArray<4, ByteRange?>(repeating: nil)
 
     init(_ fields: [FieldLine], _ bytes: Span<UInt8>, _ names: Names) throws(MessageRefusal) {
         self.names = names
+        let wanted = names.span
         for field in fields {
             let name = field.name.bytes(in: bytes)
             guard name.count > 2, name[1] == UInt8(ascii: "-"), name[0] | 0x20 == UInt8(ascii: "x") else { continue }
-            for index in names.indices {
-                guard let wanted = names[index], name.equalsIgnoringCase(wanted) else { continue }
-                guard values[index] == nil else { throw MessageRefusal("There is more than one \(wanted) from the asking proxy.") }
+            for index in wanted.indices where name.equalsIgnoringCase(wanted[index]) {
+                guard values[index] == nil else { throw MessageRefusal("There is more than one \(wanted[index]) from the asking proxy.") }
                 values[index] = field.value
             }
         }
@@ -106,7 +106,7 @@ private struct OriginalFields {
     @_lifetime(copy bytes)
     func value(_ part: Part, _ bytes: Span<UInt8>) throws(MessageRefusal) -> Span<UInt8> {
         guard let range = values[part.rawValue], !range.isEmpty else {
-            throw MessageRefusal("There is no \(names[part.rawValue] ?? "") from the asking proxy.")
+            throw MessageRefusal("There is no \(names[part.rawValue]) from the asking proxy.")
         }
         return range.bytes(in: bytes)
     }

@@ -96,7 +96,7 @@ final class HTTPSession: DialectSession, VerdictReceiver {
         return contentBytesLeft == 0
     }
 
-    private func judgeFraming(_ head: borrowing RequestHead) throws(MessageRefusal) {
+    private func judgeFraming(_ head: RequestHead) throws(MessageRefusal) {
         guard exchanges.count < maximumInFlight else {
             throw MessageRefusal(503, "There are \(maximumInFlight) requests on this connection without an answer already.")
         }
@@ -108,7 +108,7 @@ final class HTTPSession: DialectSession, VerdictReceiver {
         }
     }
 
-    private func begin(_ head: borrowing RequestHead, _ bytes: Span<UInt8>, _ now: Int64) {
+    private func begin(_ head: RequestHead, _ bytes: Span<UInt8>, _ now: Int64) {
         let closes = !head.keepsAlive || head.minorVersion == 0
         if closes { isClosing = true }
         let endpoint = HTTPEndpoint.of(head.target.bytes(in: bytes))
@@ -128,7 +128,7 @@ final class HTTPSession: DialectSession, VerdictReceiver {
 
     /// Envoy can be told to remove headers only by names that are known beforehand, so a client's header that a backend may
     /// take for one of the daemon's cannot be removed.
-    private func refuseFoldable(_ head: borrowing RequestHead, _ bytes: Span<UInt8>) throws(MessageRefusal) {
+    private func refuseFoldable(_ head: RequestHead, _ bytes: Span<UInt8>) throws(MessageRefusal) {
         for field in head.fields {
             let name = field.name.bytes(in: bytes)
             guard name.mayBeFolded, ownedHeaders.contains(where: { name.mayBeTaken(for: $0.span) }) else { continue }
