@@ -29,6 +29,11 @@ public struct FieldList: Sendable {
         for field in fields { append(field.name, Array(field.value.utf8).span) }
     }
 
+    init(_ section: FieldSection) {
+        let text = section.bytes
+        for field in section.fields { append(text.extracting(field.name), text.extracting(field.value)) }
+    }
+
     /// How large the section is for the peer's limit: its bytes, and 32 for each field (RFC 9113 §6.5.2).
     public var accountedByteCount: Int { bytes.count + 32 * fields.count }
 

@@ -5,6 +5,8 @@ public final class FieldSection {
     /// Of each field: how long its name and its value are, four bytes each, and both of them.
     private let buffer = ByteBuffer(capacity: 512)
     private var fieldCount = 0
+    /// Whether a field has been left out, and all behind it, since the section would have been larger than it may be.
+    private(set) var isTooLarge = false
 
     private static let lengthsByteCount = 8
 
@@ -38,20 +40,28 @@ public final class FieldSection {
         return bytes.extracting(range).equals(value)
     }
 
-    /// - Returns: false, and nothing is appended, where the section would be accounted for with more than `maximumBytes`.
-    func append(_ name: Span<UInt8>, _ value: Span<UInt8>, maximumBytes: Int) -> Bool {
-        guard accountedByteCount + name.count + value.count + 32 <= maximumBytes else { return false }
+    /// - Parameter maximumBytes: what the section may be accounted for with; ``isTooLarge`` where it would be more.
+    func append(_ name: Span<UInt8>, _ value: Span<UInt8>, maximumBytes: Int) {
+        guard !isTooLarge, accountedByteCount + name.count + value.count + 32 <= maximumBytes else { return isTooLarge = true }
         buffer.append(bigEndian: UInt32(name.count))
         buffer.append(bigEndian: UInt32(value.count))
         buffer.append(name)
         buffer.append(value)
         fieldCount &+= 1
-        return true
+    }
+
+    /// Moves all fields to `other`, in place of those that it has.
+    func move(to other: FieldSection) {
+        other.removeAll()
+        buffer.moveAll(to: other.buffer)
+        other.fieldCount = fieldCount
+        removeAll()
     }
 
     func removeAll() {
         buffer.clear()
         fieldCount = 0
+        isTooLarge = false
     }
 
     /// Walks the fields. Good until the section changes.

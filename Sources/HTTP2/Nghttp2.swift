@@ -11,8 +11,8 @@ private func makeCallbacks() -> OpaquePointer? {
     unsafe nghttp2_session_callbacks_new(&callbacks)
     unsafe nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks) { _, head, data in unsafe beginFrame(head, data) }
     unsafe nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks) { _, frame, data in unsafe beginHeaders(frame, data) }
-    unsafe nghttp2_session_callbacks_set_on_header_callback(callbacks) { _, frame, name, nameCount, value, valueCount, _, data in
-        unsafe header(frame, name, nameCount, value, valueCount, data)
+    unsafe nghttp2_session_callbacks_set_on_header_callback(callbacks) { _, _, name, nameCount, value, valueCount, _, data in
+        unsafe header(name, nameCount, value, valueCount, data)
     }
     unsafe nghttp2_session_callbacks_set_on_invalid_header_callback(callbacks) { _, _, _, _, _, _, _, _ in
         // Else the field is dropped without a word, and the request judged without it.
@@ -141,7 +141,7 @@ private func provide(
     session.wrote(count, isAll: unsent.isEmpty)
     if unsent.isEmpty, stream.isContentOver {
         unsafe flags.pointee |= NGHTTP2_DATA_FLAG_EOF.rawValue
-        if let trailers = stream.answerTrailers {
+        if let trailers = stream.answerTrailers.take() {
             unsafe flags.pointee |= NGHTTP2_DATA_FLAG_NO_END_STREAM.rawValue
             session.submitTrailers(of: stream, trailers)
         }
@@ -163,19 +163,17 @@ private func beginFrame(_ head: UnsafePointer<nghttp2_frame_hd>?, _ data: Unsafe
 }
 
 private func beginHeaders(_ frame: UnsafePointer<nghttp2_frame>?, _ data: UnsafeMutableRawPointer?) -> Int32 {
-    unsafe withOwner(data) { unsafe $0.sectionBegan(frame!.pointee.hd.stream_id) }
+    unsafe withOwner(data) { unsafe $0.sectionBegan(frame!.pointee.hd.stream_id, isTrailer: frame!.pointee.headers.cat != NGHTTP2_HCAT_REQUEST) }
     return 0
 }
 
 private func header(
-    _ frame: UnsafePointer<nghttp2_frame>?, _ name: UnsafePointer<UInt8>?, _ nameCount: Int, _ value: UnsafePointer<UInt8>?, _ valueCount: Int,
+    _ name: UnsafePointer<UInt8>?, _ nameCount: Int, _ value: UnsafePointer<UInt8>?, _ valueCount: Int,
     _ data: UnsafeMutableRawPointer?
 ) -> Int32 {
     guard let name = unsafe name, let value = unsafe value else { return 0 }
     unsafe withOwner(data) { owner in
-        unsafe owner.receive(
-            field: Span(_unsafeStart: name, count: nameCount), Span(_unsafeStart: value, count: valueCount),
-            isTrailer: frame!.pointee.headers.cat != NGHTTP2_HCAT_REQUEST)
+        unsafe owner.receive(field: Span(_unsafeStart: name, count: nameCount), Span(_unsafeStart: value, count: valueCount))
     }
     return 0
 }

@@ -43,25 +43,33 @@ extension ServerSession {
         }
     }
 
-    func sectionBegan(_ id: Int32) {
-        if let stream = stream(id) { return sectionOf = stream }
+    /// - Parameter isTrailer: whether it is not the first of its stream.
+    func sectionBegan(_ id: Int32, isTrailer: Bool) {
+        section.removeAll()
+        guard !isTrailer else { return sectionOf = stream(id) }
         budget.earnForStream()
         sectionOf = open(id)
     }
 
-    func receive(field name: Span<UInt8>, _ value: Span<UInt8>, isTrailer: Bool) {
-        sectionOf?.receive(field: name, value, isTrailer: isTrailer, maximumBytes: limits.headerListBytes)
+    func receive(field name: Span<UInt8>, _ value: Span<UInt8>) {
+        section.append(name, value, maximumBytes: limits.headerListBytes)
     }
 
     func sectionEnded(isTrailer: Bool, isEnd: Bool) {
         guard let stream = sectionOf else { return }
         sectionOf = nil
-        if stream.hasTooManyHeaders {
+        if section.isTooLarge || stream.hasTooManyHeaders {
+            stream.hasTooManyHeaders = true
             stream.isRequestComplete = isEnd
             stream.abandonRequest()
             return stream.answer(Self.headersTooLarge, isEnd: true)
         }
-        if !isTrailer { handler?.received(headersOf: stream, isEnd: isEnd) }
+        if isTrailer {
+            stream.trailerList = FieldList(section)
+        } else {
+            section.move(to: stream.headers)
+            handler?.received(headersOf: stream, isEnd: isEnd)
+        }
         if isEnd { requestEnded(stream) }
     }
 

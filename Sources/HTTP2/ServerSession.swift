@@ -35,8 +35,9 @@ import CNghttp2
     /// The one that was asked for last: most frames belong to that of the frame before.
     private var latest: ServerStream?
     var continuationCount = 0
-    /// The stream whose header section is being read.
+    /// The stream whose header section is being read, and as much of it as has come.
     var sectionOf: ServerStream?
+    let section = FieldSection()
 
     private let session: OpaquePointer
     private var spareStreams: [ServerStream] = []

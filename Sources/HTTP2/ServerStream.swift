@@ -18,7 +18,7 @@ public final class ServerStream {
     public var isRequestOver: Bool { isRequestComplete }
 
     var identifier: Int32
-    private var trailerList = FieldList()
+    var trailerList = FieldList()
     private var handlerContext: AnyObject?
     var isRequestComplete = false
     private unowned let session: ServerSession
@@ -31,7 +31,7 @@ public final class ServerStream {
     /// Whether the answer's last frame is written.
     var isEndSent = false
     var answerTrailers: FieldList?
-    /// More fields than the limit admits have come: the rest is not kept.
+    /// More fields than the limit admits have come: the request is answered without a look.
     var hasTooManyHeaders = false
     init(id: Int32, session: ServerSession) {
         identifier = id
@@ -58,16 +58,6 @@ public final class ServerStream {
     }
 
     private static let maximumKeptBytes = 16 * 1024
-
-    /// Takes in a field of the request.
-    ///
-    /// - Parameter maximumBytes: what a section may have; where it has more, the rest is not kept.
-    func receive(field name: Span<UInt8>, _ value: Span<UInt8>, isTrailer: Bool, maximumBytes: Int) {
-        guard !hasTooManyHeaders else { return }
-        let isTaken = isTrailer
-            ? trailerList.append(name, value, maximumBytes: maximumBytes) : headers.append(name, value, maximumBytes: maximumBytes)
-        if !isTaken { hasTooManyHeaders = true }
-    }
 
     /// How much of the answer's content waits for the client's window.
     public var unsentByteCount: Int { unsent.count }

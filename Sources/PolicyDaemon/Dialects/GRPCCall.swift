@@ -19,12 +19,12 @@ final class GRPCCall {
     /// What a message's length, and whether it is compressed, take before it.
     static let prefixByteCount = 5
 
-    let method: GRPCMethod
+    private(set) var method: GRPCMethod
     /// Nil once the stream is over: the verdict may still be on its way, and finds nobody.
     var stream: ServerStream?
     /// The prefix and the message. Kept until the answer, which looks at the request again.
-    let content: ByteBuffer
-    let beganUnixMilliseconds: Int64
+    let content = ByteBuffer(capacity: 1024)
+    private(set) var beganUnixMilliseconds: Int64
     /// Whether nothing more of the request is to come.
     var isRequestOver = false
     /// Of a Check: where its query lies in ``content``, nil where it has none.
@@ -32,11 +32,20 @@ final class GRPCCall {
     /// Of a Check: names of headers that a backend may fold into others, in ``content``.
     var foldableNames: [Range<Int>] = []
 
-    init(_ method: GRPCMethod, _ stream: ServerStream, content: ByteBuffer, beganUnixMilliseconds: Int64) {
+    init(_ method: GRPCMethod, _ stream: ServerStream, beganUnixMilliseconds: Int64) {
         self.beganUnixMilliseconds = beganUnixMilliseconds
         self.method = method
         self.stream = stream
-        self.content = content
+    }
+
+    /// Becomes another call.
+    func begin(_ method: GRPCMethod, _ stream: ServerStream, beganUnixMilliseconds: Int64) {
+        self.beganUnixMilliseconds = beganUnixMilliseconds
+        self.method = method
+        self.stream = stream
+        isRequestOver = false
+        query = nil
+        if !foldableNames.isEmpty { foldableNames = [] }
     }
 
     /// Takes in some of the request's content.

@@ -30,8 +30,10 @@ final class GRPCSession: DialectSession {
 
     private let session: ServerSession
     private let maximumInFlight: Int
+    // These are taken out while they are changed: an access that lasts would have the short ones checked at run time too (SE-0176).
     private var waiting = OpenQuestions<GRPCCall>()
-    private var spareBuffers: [ByteBuffer] = []
+    /// Calls that are over, to be used again once nobody has them.
+    private var spareCalls: [GRPCCall] = []
     /// The calls whose request hasn't come whole, in the order in which they began.
     private var begun: [GRPCCall] = []
     /// The frame that has come in part, and since when.
@@ -91,14 +93,20 @@ final class GRPCSession: DialectSession {
     // MARK: Calls that wait for their verdict
 
     /// - Returns: the ticket that the verdict is to come with.
-    func suspend(_ call: GRPCCall) -> UInt64 { waiting.open(call) }
+    func suspend(_ call: GRPCCall) -> UInt64 {
+        var waiting = exchange(&self.waiting, with: OpenQuestions())
+        defer { self.waiting = waiting }
+        return waiting.open(call)
+    }
 
     func call(waitingFor ticket: UInt64) -> GRPCCall? { waiting[ticket] }
 
     /// The call that waited; nil where there is none, or its client has left it.
     func resume(_ ticket: UInt64) -> GRPCCall? {
         guard let call = waiting[ticket] else { return nil }
+        var waiting = exchange(&self.waiting, with: OpenQuestions())
         waiting.close(ticket)
+        self.waiting = waiting
         guard call.stream != nil else {
             release(call)
             return nil
@@ -130,7 +138,9 @@ final class GRPCSession: DialectSession {
     /// Nothing more of the call's request is to come.
     private func requestEnded(_ call: GRPCCall) {
         call.isRequestOver = true
+        var begun = exchange(&self.begun, with: [])
         if let index = begun.firstIndex(where: { $0 === call }) { begun.remove(at: index) }
+        self.begun = begun
     }
 
     private func ended(_ call: GRPCCall) {
@@ -143,8 +153,22 @@ final class GRPCSession: DialectSession {
 
     private func release(_ call: GRPCCall) {
         call.content.clear()
+        call.stream = nil
         // A large message must not keep its storage for as long as the connection lasts.
-        if call.content.capacity <= 16 * 1024 { spareBuffers.append(call.content) }
+        guard call.content.capacity <= 16 * 1024 else { return }
+        var spares = exchange(&spareCalls, with: [])
+        spares.append(call)
+        spareCalls = spares
+    }
+
+    private func begin(_ method: GRPCMethod, _ stream: ServerStream) -> GRPCCall {
+        var spares = exchange(&spareCalls, with: [])
+        defer { spareCalls = spares }
+        if var call = spares.popLast(), isKnownUniquelyReferenced(&call) {
+            call.begin(method, stream, beganUnixMilliseconds: nowUnixMilliseconds)
+            return call
+        }
+        return GRPCCall(method, stream, beganUnixMilliseconds: nowUnixMilliseconds)
     }
 }
 
@@ -166,10 +190,11 @@ extension GRPCSession: StreamHandler {
         guard waiting.count < maximumInFlight else {
             return refuse(stream, GRPCStatus(.resourceExhausted, "a call on top of \(maximumInFlight) unanswered ones"))
         }
-        let content = spareBuffers.popLast() ?? ByteBuffer(capacity: 1024)
-        let call = GRPCCall(method, stream, content: content, beganUnixMilliseconds: nowUnixMilliseconds)
+        let call = begin(method, stream)
         stream.context = call
+        var begun = exchange(&self.begun, with: [])
         begun.append(call)
+        self.begun = begun
     }
 
     private static func isGRPC(_ type: Span<UInt8>) -> Bool {
