@@ -2,30 +2,51 @@ import Bytes
 import Policy
 import PolicyProtocol
 
-private let limit = Array("x-ratelimit-limit".utf8)
-private let limitRemaining = Array("x-ratelimit-remaining".utf8)
-private let limitReset = Array("x-ratelimit-reset".utf8)
-private let limitPolicy = Array("ratelimit-policy".utf8)
-private let limitStanding = Array("ratelimit".utf8)
+/// A header of a client's answer that tells of its limits.
+enum LimitHeader: Int, CaseIterable {
+    case limit, remaining, reset, policy, standing
 
-/// Who writes the headers of a client's answer that tell of its limits, each at most once.
-protocol LimitFieldWriter: ~Copyable {
-    mutating func setResponseHeader(_ name: Span<UInt8>, decimal number: Int)
-    /// - Parameter append: appends the value, which has `byteCount` bytes of visible ASCII and blanks.
-    mutating func setResponseHeader(_ name: Span<UInt8>, byteCount: Int, _ append: (ByteBuffer) -> Void)
+    var name: [UInt8] {
+        switch self {
+        case .limit: limitName
+        case .remaining: remainingName
+        case .reset: resetName
+        case .policy: policyName
+        case .standing: standingName
+        }
+    }
 }
 
-extension VerdictWriter: LimitFieldWriter {}
+private let limitName = Array("x-ratelimit-limit".utf8)
+private let remainingName = Array("x-ratelimit-remaining".utf8)
+private let resetName = Array("x-ratelimit-reset".utf8)
+private let policyName = Array("ratelimit-policy".utf8)
+private let standingName = Array("ratelimit".utf8)
+
+/// Who writes such headers, each at most once.
+protocol LimitFieldWriter: ~Copyable {
+    mutating func set(_ header: LimitHeader, decimal number: Int)
+    /// - Parameter append: appends the value, which has `byteCount` bytes of visible ASCII and blanks.
+    mutating func set(_ header: LimitHeader, byteCount: Int, _ append: (ByteBuffer) -> Void)
+}
+
+extension VerdictWriter: LimitFieldWriter {
+    mutating func set(_ header: LimitHeader, decimal number: Int) { setResponseHeader(header.name.span, decimal: number) }
+
+    mutating func set(_ header: LimitHeader, byteCount: Int, _ append: (ByteBuffer) -> Void) {
+        setResponseHeader(header.name.span, byteCount: byteCount, append)
+    }
+}
 
 extension LimitFields {
     /// Whether this is the name of a header that tells of limits.
     static func isName(_ name: Span<UInt8>) -> Bool {
-        for own in [limit, limitRemaining, limitReset, limitPolicy, limitStanding] where name.equals(own.span) { return true }
+        for header in LimitHeader.allCases where name.equals(header.name.span) { return true }
         return false
     }
 
     /// How many headers tell of limits at the most.
-    static let mostHeaders = 5
+    static let mostHeaders = LimitHeader.allCases.count
 }
 
 extension PreparedRule {
@@ -33,9 +54,9 @@ extension PreparedRule {
     func writeLimitPolicies(to writer: inout some LimitFieldWriter & ~Copyable, _ fields: LimitFields) {
         let limits = toldLimits
         if fields.sendsXRateLimit, limits.count == 1, case .quota(let quota) = limits[0].kind {
-            writer.setResponseHeader(limit.span, decimal: quota.burst)
+            writer.set(.limit, decimal: quota.burst)
         }
-        if fields.sendsRateLimit, !limits.isEmpty { writer.setList(limitPolicy, limits.map(\.policyItem)) }
+        if fields.sendsRateLimit, !limits.isEmpty { writer.setPolicies( limits.map(\.policyItem)) }
     }
 }
 
@@ -46,25 +67,25 @@ extension Policy.Decision {
     func writeStandings(to writer: inout some LimitFieldWriter & ~Copyable, _ now: Int64, besides toldCount: Int = 0) {
         guard let status = closestStatus else { return }
         if limitFields.sendsXRateLimit {
-            if toldCount != 1 { writer.setResponseHeader(limit.span, decimal: status.limit) }
-            writer.setResponseHeader(limitRemaining.span, decimal: status.remaining)
-            writer.setResponseHeader(limitReset.span, decimal: Int(status.resetUnixSeconds))
+            if toldCount != 1 { writer.set(.limit, decimal: status.limit) }
+            writer.set(.remaining, decimal: status.remaining)
+            writer.set(.reset, decimal: Int(status.resetUnixSeconds))
         }
         guard limitFields.sendsRateLimit else { return }
-        if toldCount == 0 { writer.setList(limitPolicy, standings.filter(\.isTold).map(\.hit.allowance.policyItem)) }
+        if toldCount == 0 { writer.setPolicies( standings.filter(\.isTold).map(\.hit.allowance.policyItem)) }
         writer.setStandings(standings, now)
     }
 }
 
 extension LimitFieldWriter where Self: ~Copyable {
-    mutating func setResponseHeader(_ name: Span<UInt8>, decimal number: Int) {
-        setResponseHeader(name, byteCount: number.decimalCharacterCount) { $0.append(decimal: number) }
+    mutating func set(_ header: LimitHeader, decimal number: Int) {
+        set(header, byteCount: number.decimalCharacterCount) { $0.append(decimal: number) }
     }
 
-    /// Items of a list, with a comma between them (RFC 9651 §3.1).
-    fileprivate mutating func setList(_ name: [UInt8], _ items: [[UInt8]]) {
+    /// `RateLimit-Policy`: items of a list, with a comma between them (RFC 9651 §3.1).
+    fileprivate mutating func setPolicies(_ items: [[UInt8]]) {
         let byteCount = items.reduce(2 * (items.count - 1)) { $0 + $1.count }
-        setResponseHeader(name.span, byteCount: byteCount) { buffer in
+        set(.policy, byteCount: byteCount) { buffer in
             for (index, item) in items.enumerated() {
                 if index > 0 { buffer.append(", ") }
                 buffer.append(item)
@@ -79,7 +100,7 @@ extension LimitFieldWriter where Self: ~Copyable {
             byteCount += standings[index].hit.allowance.standingItem.count + (standings[index].status?.remaining ?? 0).decimalCharacterCount
             byteCount += 5 + standings[index].resetSeconds(nowUnixMilliseconds: now).decimalCharacterCount
         }
-        setResponseHeader(limitStanding.span, byteCount: byteCount) { buffer in
+        set(.standing, byteCount: byteCount) { buffer in
             var isFirst = true
             for index in standings.indices where standings[index].isTold {
                 if !isFirst { buffer.append(", ") }

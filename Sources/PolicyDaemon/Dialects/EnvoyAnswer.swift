@@ -53,8 +53,8 @@ struct EnvoyAnswer {
     private struct Limits: LimitFieldWriter {
         let fields: CheckResponseWriter.Fields
 
-        func setResponseHeader(_ name: Span<UInt8>, byteCount: Int, _ append: (ByteBuffer) -> Void) {
-            fields.setResponseHeader(name, byteCount: byteCount, append)
+        func set(_ header: LimitHeader, byteCount: Int, _ append: (ByteBuffer) -> Void) {
+            fields.setResponseHeader(header.name.span, byteCount: byteCount, append)
         }
     }
 

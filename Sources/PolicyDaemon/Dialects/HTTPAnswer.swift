@@ -54,8 +54,8 @@ struct HTTPAnswer {
     private struct Limits: LimitFieldWriter {
         let output: ByteBuffer
 
-        func setResponseHeader(_ name: Span<UInt8>, byteCount: Int, _ append: (ByteBuffer) -> Void) {
-            output.append(name)
+        func set(_ header: LimitHeader, byteCount: Int, _ append: (ByteBuffer) -> Void) {
+            output.append(header.name)
             output.append(": ")
             append(output)
             output.append("\r\n")

@@ -55,10 +55,16 @@ struct SPOPAnswer {
     }
 
     private struct Limits: LimitFieldWriter {
+        /// What sets the variable of each header, but for the value.
+        private static let beginnings = LimitHeader.allCases.map { header in
+            let text = ByteBuffer(capacity: 64)
+            text.beginSet("response.", header.name.span)
+            return text.bytes.array
+        }
         let frame: ByteBuffer
 
-        func setResponseHeader(_ name: Span<UInt8>, byteCount: Int, _ append: (ByteBuffer) -> Void) {
-            frame.beginSet("response.", name)
+        func set(_ header: LimitHeader, byteCount: Int, _ append: (ByteBuffer) -> Void) {
+            frame.append(Self.beginnings[header.rawValue])
             frame.append(spopStringOf: byteCount)
             append(frame)
         }

@@ -37,15 +37,12 @@ struct SPOPCheck {
     }
 
     private mutating func take(_ name: Span<UInt8>, _ value: SPOPValue) throws(SPOPError) {
-        if name.equals("method"), method == nil {
-            method = value
-        } else if name.equals("target"), target == nil {
-            target = value
-        } else if name.equals("address"), address == nil {
-            address = value
-        } else if name.equals("headers"), headers == nil, case .binary(let range) = value {
-            headers = range
-        } else {
+        switch name.count {
+        case 6 where method == nil && name.equals("method"): method = value
+        case 6 where target == nil && name.equals("target"): target = value
+        case 7 where address == nil && name.equals("address"): address = value
+        case 7 where headers == nil && value.binary != nil && name.equals("headers"): headers = value.binary
+        default:
             throw SPOPError(
                 .frameInvalid,
                 "an argument \(name.text.debugDescription) that is unknown, repeated or of another type, "
@@ -79,7 +76,7 @@ struct SPOPCheck {
         var count = 0
         var reader = SPOPReader(headers ?? 0..<0)
         while let (name, value) = try nextHeader(&reader, bytes) {
-            if bytes.extracting(name).equalsIgnoringCase("host") {
+            if name.count == 4, bytes.extracting(name).equalsIgnoringCase("host") {
                 count += 1
                 host = value
             }

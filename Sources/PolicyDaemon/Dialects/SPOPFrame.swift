@@ -62,6 +62,8 @@ enum SPOPValue: Equatable, Sendable {
     case address(Range<Int>)
     case string(Range<Int>)
     case binary(Range<Int>)
+
+    var binary: Range<Int>? { if case .binary(let range) = self { range } else { nil } }
 }
 
 /// Reads one value of a frame after the other.
