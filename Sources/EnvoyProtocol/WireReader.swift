@@ -52,13 +52,19 @@ struct WireReader {
         }
     }
 
-    /// Nearly every field: one of bytes, fewer than 128 of them, whose tag is one byte.
+    /// Nearly every field: one of bytes, fewer than 16,384 of them, whose tag is one byte.
     @inline(__always)
     private mutating func nextShort(in bytes: Span<UInt8>) -> (number: UInt64, value: Value)? {
         guard end &- position >= 2 else { return nil }
-        let (tag, count) = (bytes[position], Int(bytes[position &+ 1]))
-        guard tag & 0x87 == 2, tag > 7, count < 0x80, count <= end &- position &- 2 else { return nil }
-        let start = position &+ 2
+        let tag = bytes[position]
+        guard tag & 0x87 == 2, tag > 7 else { return nil }
+        var (count, start) = (Int(bytes[position &+ 1]), position &+ 2)
+        if count >= 0x80 {
+            guard start < end, bytes[start] < 0x80 else { return nil }
+            count = count & 0x7F | Int(bytes[start]) &<< 7
+            start &+= 1
+        }
+        guard count <= end &- start else { return nil }
         position = start &+ count
         return (UInt64(tag >> 3), .bytes(start..<position))
     }

@@ -66,6 +66,8 @@
         }
         nextSweep = earliest == Self.none ? Self.none : max(earliest, now + Self.resolutionMilliseconds)
         for slot in due {
+            // Whoever was woken before may have set it anew, or let go of it.
+            guard unsafe times[slot] <= now else { continue }
             unsafe times[slot] = Self.passed
             if let waiter = unsafe waiters[slot] { unsafe waiter.takeUnretainedValue().wake() }
         }

@@ -87,7 +87,11 @@ public protocol TurnFlushing: AnyObject {
     public func stop() { isStopped = true }
 
     /// Wakes `waiter` once the sockets and deadlines of this turn have had theirs.
-    func wakeNextTurn(_ waiter: Waiter) { yielding.append(waiter) }
+    func wakeNextTurn(_ waiter: Waiter) {
+        guard !waiter.isYielding else { return }
+        waiter.isYielding = true
+        yielding.append(waiter)
+    }
 
     /// Has `work` flushed at the end of this turn. Call it once a turn and target.
     public func flushAtEndOfTurn(_ work: any TurnFlushing) {
@@ -117,7 +121,10 @@ public protocol TurnFlushing: AnyObject {
     private func wakeYielding() {
         // Who rests without a task goes on at once, and may yield again: that is for the next turn.
         guard !yielding.isEmpty else { return }
-        for waiter in exchange(&yielding, with: []) { waiter.wake() }
+        for waiter in exchange(&yielding, with: []) {
+            waiter.isYielding = false
+            waiter.wake()
+        }
     }
 
     private func flushCollected() {

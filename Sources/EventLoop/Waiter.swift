@@ -8,6 +8,8 @@
     public let loop: EventLoop
     private var continuation: UnsafeContinuation<Void, Never>?
     private var resting: (any Resting)?
+    /// Whether the loop will wake it next turn, once, however often it asks for that.
+    var isYielding = false
     let slot: Int
 
     public init(loop: EventLoop) {
@@ -35,7 +37,8 @@
         unsafe parked.resume()
     }
 
-    /// Waits without a task: the next ``wake()`` calls `owner`, once. Until then the waiter keeps it alive.
+    /// Waits without a task: the next ``wake()`` calls `owner`, once. Until then the waiter keeps it alive. One that came before is
+    /// forgotten: look at all marks before.
     public func rest(_ owner: any Resting) { resting = owner }
 
     /// As ``rest(_:)``, for no longer than the other ready tasks and the sockets have their turn.
@@ -80,7 +83,7 @@
 
 /// What can wait without a task, which costs some kilobytes: an idle connection, say. See ``Waiter/rest(_:)``.
 public protocol Resting: AnyObject {
-    /// Something has happened. Called on the loop, in the middle of its turn: look at the marks, hand over what there is to do, or
-    /// rest again.
+    /// Something has happened. Called on the loop, in the middle of its turn, and from within whatever calls ``Waiter/wake()``: look at
+    /// the marks, do what is short, hand over the rest, or rest again.
     func roused()
 }

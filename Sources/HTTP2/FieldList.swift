@@ -45,13 +45,6 @@ public struct FieldList: Sendable {
         appendValue(value, ofNameAt: start)
     }
 
-    /// - Returns: false, and nothing is appended, where the section would be accounted for with more than `maximumBytes`.
-    mutating func append(_ name: Span<UInt8>, _ value: Span<UInt8>, maximumBytes: Int) -> Bool {
-        guard accountedByteCount + name.count + value.count + 32 <= maximumBytes else { return false }
-        append(name, value)
-        return true
-    }
-
     public mutating func append(_ name: StaticString, _ value: Span<UInt8>) {
         let start = bytes.count
         name.withUTF8Buffer { text in unsafe bytes.append(contentsOf: text) }

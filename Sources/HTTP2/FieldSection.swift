@@ -3,12 +3,13 @@ import Bytes
 /// The fields of one header section that comes in, in their order, in one buffer that serves section after section.
 public final class FieldSection {
     /// Of each field: how long its name and its value are, four bytes each, and both of them.
-    private let buffer = ByteBuffer(capacity: 512)
+    private let buffer = ByteBuffer(capacity: usualBytes)
     private var fieldCount = 0
     /// Whether a field has been left out, and all behind it, since the section would have been larger than it may be.
     private(set) var isTooLarge = false
 
     private static let lengthsByteCount = 8
+    private static let usualBytes = 512
 
     /// What the ranges of ``fields`` lie in.
     public var bytes: Span<UInt8> {
@@ -48,6 +49,12 @@ public final class FieldSection {
         buffer.append(name)
         buffer.append(value)
         fieldCount &+= 1
+    }
+
+    /// Lets go of storage that nearly no section needs, and of the fields.
+    func shrink() {
+        removeAll()
+        if capacity > Self.usualBytes { buffer.exchangeStorage(with: ByteBuffer(capacity: Self.usualBytes)) }
     }
 
     /// Moves all fields to `other`, in place of those that it has.

@@ -132,7 +132,10 @@ import CNghttp2
     }
 
     /// Lets go of storage that is kept for the next streams.
-    public func releaseSpares() { spareStreams = [] }
+    public func releaseSpares() {
+        spareStreams = []
+        if sectionOf == nil { section.shrink() }
+    }
 
     /// How many streams are open, those among them that only wait for the client to take their answer.
     public var streamCount: Int { streams.count }

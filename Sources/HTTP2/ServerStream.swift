@@ -57,7 +57,7 @@ public final class ServerStream {
         return true
     }
 
-    private static let maximumKeptBytes = 16 * 1024
+    private static let maximumKeptBytes = 4 * 1024
 
     /// How much of the answer's content waits for the client's window.
     public var unsentByteCount: Int { unsent.count }

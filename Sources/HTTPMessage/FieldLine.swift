@@ -44,7 +44,9 @@ public enum FieldKind: UInt8, Sendable {
         }
     }
 
-    /// - Parameter name: in any case; without a byte that may be read as `-`.
+    /// Of what the name is as it stands.
+    ///
+    /// - Parameter name: in any case. One with a byte that a backend may read as `-` is for ``of(_:)``.
     static func ofPlain(_ name: Span<UInt8>) -> FieldKind {
         // Most names are told from all of ours by their length and first letter.
         if name.count > 12, name.extracting(0..<12).equalsIgnoringCase("x-forwarded-") { return .forwarded }

@@ -129,7 +129,7 @@ final class ClientConnection: TurnFlushing {
             }
         case .failed(let code): close(because: stream.text(of: code))
         }
-        // Sent while the task was parked: there may be room to receive again, a deadline to set, or nothing left to do.
+        // Sent while the connection rested: there may be room to receive again, a deadline to set, or nothing left to do.
         if mayReceive || session.isOver || outputDue != Self.never { waiter.wake() }
     }
 

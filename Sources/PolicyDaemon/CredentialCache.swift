@@ -62,8 +62,8 @@ final class CredentialCache {
         defer { (self.entries, self.hashes) = (entries, hashes) }
         let entry = Entry(credential: credential.array, kind: kind, known: known, expiresAtUnixSeconds: expiresAtUnixSeconds)
         let set = Int(hash & setMask)
-        let known = (set * Self.setSize..<(set + 1) * Self.setSize).first { hashes[$0] == hash && entries[$0]?.isOf(credential, kind) == true }
-        let place = known ?? takeOldest(of: set)
+        let held = (set * Self.setSize..<(set + 1) * Self.setSize).first { hashes[$0] == hash && entries[$0]?.isOf(credential, kind) == true }
+        let place = held ?? takeOldest(of: set)
         hashes[place] = hash
         entries[place] = entry
     }

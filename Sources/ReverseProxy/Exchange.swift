@@ -200,6 +200,7 @@ final class Exchange {
         if worker.accessLog.wantsDetails { record.noteDetails(head, input.bytes) }
     }
 
+    /// Leaves head and input alone: a request of HTTP/2 has been taken in already.
     private func begin() {
         record.begin()
         correlation.clear()

@@ -13,6 +13,7 @@ final class GRPCSession: DialectSession {
     static let maximumStreams = 1024
     /// Answers that wait for the client's windows, in bytes. Further calls end with a status alone until it has made room.
     static let maximumUnsentBytes = 4 * 1024 * 1024
+    private static let maximumSpareCalls = 64
 
     let output: ByteBuffer
     var hasLateOutput: () -> Void = {}
@@ -154,8 +155,8 @@ final class GRPCSession: DialectSession {
     private func release(_ call: GRPCCall) {
         call.content.clear()
         call.stream = nil
-        // A large message must not keep its storage for as long as the connection lasts.
-        guard call.content.capacity <= 16 * 1024 else { return }
+        // A large message must not keep its storage for as long as the connection lasts, and neither may many.
+        guard call.content.capacity <= 16 * 1024, spareCalls.count < Self.maximumSpareCalls else { return }
         var spares = exchange(&spareCalls, with: [])
         spares.append(call)
         spareCalls = spares

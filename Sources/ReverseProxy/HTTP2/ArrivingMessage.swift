@@ -19,7 +19,7 @@ struct ArrivingMessage {
     }
 
     private let pool: BufferPool
-    /// Heads, as HTTP/1.1 has them; a lent buffer, while there is something in it.
+    /// Heads of answers, as HTTP/1.1 has them (a request's head goes to its exchange at once); a lent buffer, while there is something in it.
     private var text: ByteBuffer?
     /// As well.
     private var content: ByteBuffer?
