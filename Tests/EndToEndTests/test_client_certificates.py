@@ -9,7 +9,7 @@ import pytest
 
 from harness import SECRET, Authority, ScriptedUpstream, TLSGateway, token, until
 from harness.gateway import program
-from harness.process import environment
+from harness.process import environment, whole_lines
 from test_python_client import DIRECTORY, SLOW
 
 sys.path.insert(0, str(DIRECTORY))
@@ -164,7 +164,7 @@ def test_the_decision_log_names_the_certificate(gateway, worker):
     gateway.request(target="/workers/log", client=client(gateway, worker))
     gateway.request(target="/workers/log")
     lines = until(lambda: (lambda found: found if len(found) == 2 else None)(
-        [json.loads(line) for line in gateway.decisions.read_text().splitlines() if '"/workers/log"' in line]), what="both are logged")
+        [json.loads(line) for line in whole_lines(gateway.decisions) if '"/workers/log"' in line]), what="both are logged")
     # Two workers write them.
     assert {line["reason"]: line.get("certificate") for line in lines} == {"allowed": worker.fingerprint, "certificate-missing": None}
 

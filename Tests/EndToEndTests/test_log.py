@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from harness import Admin, Gateway, ScriptedUpstream, answer, free_port, raw, request_bytes, respond, token, until
+from harness import Admin, Gateway, ScriptedUpstream, answer, free_port, raw, request_bytes, respond, token, until, whole_lines
 
 
 LINE = re.compile(r"\[GATEWAY\] (?P<method>\S+) (?P<path>\S+) (?P<status>\d{3}) (?P<bytes>\d+)B (?P<ms>\d+\.\d)ms user=(?P<user>.*)")
@@ -252,7 +252,7 @@ def combined(upstream, tmp_path_factory):
 
 def combined_line(gateway, path: str) -> dict:
     def found():
-        return [line for line in gateway.log.read_text().splitlines() if f" {path} " in line]
+        return [line for line in whole_lines(gateway.log) if f" {path} " in line]
 
     return COMBINED.fullmatch(until(found)[0]).groupdict()
 

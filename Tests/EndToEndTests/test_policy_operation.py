@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from harness import Admin, Gateway, MalformedResponse, Redis, ScriptedUpstream, free_port, request_bytes, token, until
+from harness import Admin, Gateway, MalformedResponse, Redis, ScriptedUpstream, free_port, request_bytes, token, until, whole_lines
 from policy import REASONS, outcome
 
 RULES = """
@@ -271,7 +271,7 @@ rules: {all: {path: /api/**, request_headers: {x-two: "${claim.userId} of ${head
 # The decision log
 
 def decisions(log) -> list[dict]:
-    return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    return [json.loads(line) for line in whole_lines(log)] if log.exists() else []
 
 
 def logged(log, path: str, count: int = 1) -> list[dict]:

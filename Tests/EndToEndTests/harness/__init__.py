@@ -8,7 +8,7 @@ from .admin import Admin
 from .authority import Authority, Identity
 from .gateway import Gateway
 from .http1 import Connection, MalformedResponse, Response, exchange, raw, request_bytes
-from .process import Process, free_port, until
+from .process import Process, free_port, until, whole_lines
 from .redis import Redis
 from .relay import Relay
 from .tls_gateway import TLSGateway, listeners_yaml, tls_yaml
@@ -19,4 +19,5 @@ __all__ = [
     "SECRET", "ActivatedGateway", "Admin", "Authority", "Connection", "Gateway", "Identity", "MalformedResponse", "Process", "Redis", "Relay",
     "Request", "Response", "ScriptedUpstream", "TLSGateway", "UpstreamConnection", "answer", "decode_segment", "encode_segment", "exchange", "free_port",
     "listen_tcp", "listen_unix", "listeners_yaml", "raw", "request_bytes", "respond", "sign", "start_with", "tls_yaml", "token", "until",
+    "whole_lines",
 ]

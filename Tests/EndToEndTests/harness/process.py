@@ -1,6 +1,7 @@
 """Processes the tests start, and stop again whatever happens."""
 
 import os
+import pathlib
 import random
 import signal
 import socket
@@ -38,6 +39,12 @@ def until(ask, seconds: float = 10.0, what: str = ""):
         if time.monotonic() > deadline:
             raise AssertionError(f"did not come true within {seconds} s: {what or ask}")
         time.sleep(0.005)
+
+
+def whole_lines(file: pathlib.Path) -> list[str]:
+    """The lines of a file that is being written to: what is read of the last one may be a part of it."""
+    text = file.read_text()
+    return text[:text.rfind("\n") + 1].splitlines()
 
 
 class Sibling:
