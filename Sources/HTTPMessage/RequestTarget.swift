@@ -14,6 +14,9 @@ public struct RequestTarget: Sendable, Equatable {
 
     public var path: ByteRange { ByteRange(range.start..<range.start + pathByteCount) }
 
+    /// The query without its question mark; nil where there is none.
+    public var query: ByteRange? { path.end < range.end ? ByteRange(path.end + 1..<range.end) : nil }
+
     /// Judges the target of `head`, as ``normalize(_:method:host:in:)`` does.
     ///
     /// - Parameter buffer: the bytes that `head` was parsed from, at their place.

@@ -10,14 +10,11 @@ import PolicyProtocol
 /// no words for becomes a denial, but for one: a header can't be taken out of the upstream's answer.
 struct EnvoyAnswer {
     private let ownedHeaders: [[UInt8]]
-    private var request = FinalHeaders()
-    private var response = FinalHeaders()
 
     init(ownedHeaders: [String]) { self.ownedHeaders = ownedHeaders.map { Array($0.utf8) } }
 
     /// - Parameter call: the Check that the verdict is on.
-    mutating func write(_ payload: Span<UInt8>, _ message: VerdictMessage, on call: GRPCCall, to output: ByteBuffer) {
-        response.read(.response, of: payload)
+    func write(_ payload: Span<UInt8>, _ message: VerdictMessage, on call: GRPCCall, to output: ByteBuffer) {
         let start = output.count
         let isWritten = message.decision == .allow ? allow(payload, message, call, to: output) : deny(payload, message, to: output)
         guard !isWritten else { return }
@@ -27,10 +24,8 @@ struct EnvoyAnswer {
 
     /// - Parameter call: one without names that a backend may fold into others.
     /// - Returns: false where this has to be written as any other verdict.
-    mutating func write(_ allow: RepeatedAllow, on call: GRPCCall, to output: ByteBuffer) -> Bool {
+    func write(_ allow: RepeatedAllow, on call: GRPCCall, to output: ByteBuffer) -> Bool {
         let words = allow.words(.grpc) { payload, message, text in
-            request.read(.request, of: payload)
-            response.read(.response, of: payload)
             var fields = CheckResponseWriter.Fields(to: text)
             changeRequest(payload, call, &fields)
             changeResponse(payload, &fields)
@@ -59,7 +54,7 @@ struct EnvoyAnswer {
     }
 
     private func changeResponse(_ payload: Span<UInt8>, _ fields: inout CheckResponseWriter.Fields) {
-        for operation in response.operations where operation.kind == .set {
+        for operation in FinalHeaders(.response, of: payload).operations where operation.kind == .set {
             fields.setResponseHeader(operation.name.bytes(in: payload), operation.value.bytes(in: payload))
         }
     }
@@ -67,7 +62,7 @@ struct EnvoyAnswer {
     private func deny(_ payload: Span<UInt8>, _ message: VerdictMessage, to output: ByteBuffer) -> Bool {
         let status = message.status ?? 500
         var writer = CheckResponseWriter(Self.code(for: status), to: output)
-        let operations = response.operations
+        let operations = FinalHeaders(.response, of: payload).operations
         writer.denied(status: status, body: message.body.bytes(in: payload)) { fields in
             for operation in operations where operation.kind == .set {
                 fields.setHeader(operation.name.bytes(in: payload), operation.value.bytes(in: payload))
@@ -77,8 +72,7 @@ struct EnvoyAnswer {
         return !writer.hasUnfitValue
     }
 
-    private mutating func allow(_ payload: Span<UInt8>, _ message: VerdictMessage, _ call: GRPCCall, to output: ByteBuffer) -> Bool {
-        request.read(.request, of: payload)
+    private func allow(_ payload: Span<UInt8>, _ message: VerdictMessage, _ call: GRPCCall, to output: ByteBuffer) -> Bool {
         let content = call.content
         let old = content.bytes.extracting(call.query ?? 0..<0)
         // Without one the query stays as it is.
@@ -99,6 +93,7 @@ struct EnvoyAnswer {
     }
 
     private func changeRequest(_ payload: Span<UInt8>, _ call: GRPCCall, _ fields: inout CheckResponseWriter.Fields) {
+        let request = FinalHeaders(.request, of: payload)
         for operation in request.operations {
             let name = operation.name.bytes(in: payload)
             if operation.kind == .set { fields.setHeader(name, operation.value.bytes(in: payload)) } else { fields.removeHeader(name) }

@@ -6,13 +6,7 @@ import PolicyProtocol
 struct FinalHeaders {
     private(set) var operations: [HeaderOperation] = []
 
-    init() {}
-
-    init(_ side: OperationSide, of payload: Span<UInt8>) { read(side, of: payload) }
-
-    /// Replaces what was held by what `payload` says.
-    mutating func read(_ side: OperationSide, of payload: Span<UInt8>) {
-        operations.removeAll(keepingCapacity: true)
+    init(_ side: OperationSide, of payload: Span<UInt8>) {
         var position = 0
         while let operation = VerdictMessage.nextOperation(on: side, in: payload, from: &position) {
             if let index = index(of: operation.name.bytes(in: payload), in: payload) {

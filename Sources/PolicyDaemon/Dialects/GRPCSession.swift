@@ -24,7 +24,7 @@ final class GRPCSession: DialectSession {
     let limits: (any RateLimitJudge)?
     let draft: RequestDraft
     let refused = RefusedRequest()
-    var answer: EnvoyAnswer
+    let answer: EnvoyAnswer
     var request = CheckRequest()
     /// A response message while it is written, behind its prefix.
     private let response = ByteBuffer(capacity: 1024)

@@ -63,9 +63,8 @@ final class RequestDraft {
         let normal = try RequestTarget.normalize(
             ByteRange(append(target)), method: method, host: ByteRange(parts.authority), in: buffer)
         guard !normal.hasEncodedSlash else { throw MessageRefusal("There is an escaped slash in the path.") }
-        let (path, end) = (normal.path, normal.range.end)
-        parts.path = path.start..<path.end
-        parts.query = path.end < end ? path.end + 1..<end : nil
+        parts.path = normal.path.start..<normal.path.end
+        parts.query = normal.query.map { $0.start..<$0.end }
     }
 
     /// - Parameter address: an IP address as text, or nginx's `unix:` where the client came by a Unix socket.

@@ -76,7 +76,7 @@ struct SPOPCheck {
         var count = 0
         var reader = SPOPReader(headers ?? 0..<0)
         while let (name, value) = try nextHeader(&reader, bytes) {
-            if name.count == 4, bytes.extracting(name).equalsIgnoringCase("host") {
+            if bytes.extracting(name).equalsIgnoringCase("host") {
                 count += 1
                 host = value
             }
