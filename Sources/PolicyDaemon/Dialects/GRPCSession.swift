@@ -31,8 +31,8 @@ final class GRPCSession: DialectSession {
 
     private let session: ServerSession
     private let maximumInFlight: Int
+    private let waiting = OpenQuestions<GRPCCall>()
     // These are taken out while they are changed: an access that lasts would have the short ones checked at run time too (SE-0176).
-    private var waiting = OpenQuestions<GRPCCall>()
     /// Calls that are over, to be used again once nobody has them.
     private var spareCalls: [GRPCCall] = []
     /// The calls whose request hasn't come whole, in the order in which they began.
@@ -94,20 +94,14 @@ final class GRPCSession: DialectSession {
     // MARK: Calls that wait for their verdict
 
     /// - Returns: the ticket that the verdict is to come with.
-    func suspend(_ call: GRPCCall) -> UInt64 {
-        var waiting = exchange(&self.waiting, with: OpenQuestions())
-        defer { self.waiting = waiting }
-        return waiting.open(call)
-    }
+    func suspend(_ call: GRPCCall) -> UInt64 { waiting.open(call) }
 
     func call(waitingFor ticket: UInt64) -> GRPCCall? { waiting[ticket] }
 
     /// The call that waited; nil where there is none, or its client has left it.
     func resume(_ ticket: UInt64) -> GRPCCall? {
         guard let call = waiting[ticket] else { return nil }
-        var waiting = exchange(&self.waiting, with: OpenQuestions())
         waiting.close(ticket)
-        self.waiting = waiting
         guard call.stream != nil else {
             release(call)
             return nil

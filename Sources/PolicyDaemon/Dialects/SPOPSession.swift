@@ -23,7 +23,7 @@ final class SPOPSession: DialectSession, VerdictReceiver {
     private let answer: SPOPAnswer
     private var maximumFrameBytes = SPOPHello.byteCount
     private var stage = Stage.greeting
-    private var waiting = OpenQuestions<SPOPFrameIDs>()
+    private let waiting = OpenQuestions<SPOPFrameIDs>()
     private var isReceiving = false
     private var isLeaving = false
 
@@ -81,7 +81,7 @@ final class SPOPSession: DialectSession, VerdictReceiver {
             throw SPOPError(.exhausted, "a NOTIFY on top of \(maximumInFlight) unanswered ones")
         }
         let check = try SPOPCheck.parse(bytes, frame.payload)
-        let ticket = open(frame.ids)
+        let ticket = waiting.open(frame.ids)
         do {
             try check.read(bytes, into: draft)
         } catch let refusal as MessageRefusal {
@@ -96,22 +96,9 @@ final class SPOPSession: DialectSession, VerdictReceiver {
         judge.judge(draft.parts, buffer.bytes, nowUnixMilliseconds: now, receiver: self, ticket: ticket)
     }
 
-    // Taken out and put back, here and below: so what every request touches needs no check at run time for being touched twice.
-    private func open(_ ids: SPOPFrameIDs) -> UInt64 {
-        var waiting = exchange(&self.waiting, with: OpenQuestions())
-        defer { self.waiting = waiting }
-        return waiting.open(ids)
-    }
-
-    private func close(_ ticket: UInt64) {
-        var waiting = exchange(&self.waiting, with: OpenQuestions())
-        waiting.close(ticket)
-        self.waiting = waiting
-    }
-
     func verdict(_ payload: Span<UInt8>, _ message: VerdictMessage, ticket: UInt64) {
         guard let ids = waiting[ticket] else { return }
-        close(ticket)
+        waiting.close(ticket)
         guard stage == .serving else { return }
         answer.write(payload, message, ids: ids, maximumFrameBytes: maximumFrameBytes, to: output)
         answered()
@@ -121,7 +108,7 @@ final class SPOPSession: DialectSession, VerdictReceiver {
         guard let ids = waiting[ticket], stage == .serving,
             answer.write(allow, ids: ids, maximumFrameBytes: maximumFrameBytes, to: output)
         else { return false }
-        close(ticket)
+        waiting.close(ticket)
         answered()
         return true
     }
