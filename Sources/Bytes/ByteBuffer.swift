@@ -131,23 +131,34 @@ import Glibc
 
     /// Appends `number` in decimal digits.
     public func append(decimal number: Int) {
-        let byteCount = number.decimalCharacterCount
-        reserve(byteCount)
+        // Written where the longest number ends, for how long this one is shows at its first digit, and then moved to its place.
+        reserve(2 * Self.longestDecimal)
+        let place = unsafe state.pointee.base + state.pointee.end
+        var offset = Self.longestDecimal
         var rest = number.magnitude
-        var offset = unsafe state.pointee.end &+ byteCount
+        let pairs = unsafe Self.digitPairs.utf8Start
         while rest >= 10 {
             offset &-= 2
             let (quotient, pair) = rest.quotientAndRemainder(dividingBy: 100)
-            unsafe (state.pointee.base + offset).copyMemory(from: Self.digitPairs.utf8Start + 2 &* Int(pair), byteCount: 2)
+            unsafe (place + offset).copyMemory(from: pairs + 2 &* Int(pair), byteCount: 2)
             rest = quotient
         }
-        if number.magnitude == 0 || rest > 0 {
+        if rest > 0 || number == 0 {
             offset &-= 1
-            unsafe state.pointee.base.storeBytes(of: UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: rest), toByteOffset: offset, as: UInt8.self)
+            unsafe place.storeBytes(of: UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: rest), toByteOffset: offset, as: UInt8.self)
         }
-        if number < 0 { unsafe state.pointee.base.storeBytes(of: UInt8(ascii: "-"), toByteOffset: offset &- 1, as: UInt8.self) }
-        unsafe state.pointee.end &+= byteCount
+        if number < 0 {
+            offset &-= 1
+            unsafe place.storeBytes(of: UInt8(ascii: "-"), toByteOffset: offset, as: UInt8.self)
+        }
+        // As many bytes in any case: that is a few instructions.
+        let text = unsafe (place + offset).loadUnaligned(as: (UInt64, UInt64, UInt64).self)
+        unsafe place.storeBytes(of: text, as: (UInt64, UInt64, UInt64).self)
+        unsafe state.pointee.end &+= Self.longestDecimal &- offset
     }
+
+    /// Of the smallest number, with its sign, in bytes, and rounded up to whole words.
+    private static var longestDecimal: Int { 24 }
 
     /// 00 to 99: two digits for one division.
     private static let digitPairs: StaticString = """
@@ -260,17 +271,17 @@ import Glibc
 extension Int {
     /// How many characters ``ByteBuffer/append(decimal:)`` writes for this number.
     public var decimalCharacterCount: Int {
-        var count = self < 0 ? 2 : 1
-        var bound: UInt = 10
-        while magnitude >= bound {
-            count += 1
-            let (next, isBeyond) = bound.multipliedReportingOverflow(by: 10)
-            guard !isBeyond else { break }
-            bound = next
-        }
-        return count
+        // A binary digit is a bit more than 1233 / 4096 decimal ones (Hacker's Delight, 11-4).
+        let least = ((UInt.bitWidth &- (magnitude | 1).leadingZeroBitCount) &* 1233) &>> 12
+        return least &+ (magnitude >= powersOfTen[least] ? 1 : 0) &+ (self < 0 ? 1 : 0)
     }
 }
+
+private let powersOfTen: InlineArray<20, UInt> = [
+    0, 10, 100, 1000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000, 10_000_000_000, 100_000_000_000, 1_000_000_000_000,
+    10_000_000_000_000, 100_000_000_000_000, 1_000_000_000_000_000, 10_000_000_000_000_000, 100_000_000_000_000_000, 1_000_000_000_000_000_000,
+    10_000_000_000_000_000_000,
+]
 
 extension Span where Element == UInt8 {
     /// The bytes as text, every invalid sequence replaced. For logs and messages, never for comparing.
@@ -279,9 +290,15 @@ extension Span where Element == UInt8 {
     /// The bytes, copied.
     public var array: [UInt8] { unsafe withUnsafeBufferPointer { unsafe Array($0) } }
 
-    /// Whether these bytes are exactly those of `text`.
-    @inlinable public func equals(_ text: StaticString) -> Bool {
+    /// Whether these bytes are exactly those of `text`. Always inlined: a comparison with a short literal is then one or two with numbers.
+    @inlinable @inline(__always) public func equals(_ text: StaticString) -> Bool {
         guard count == text.utf8CodeUnitCount else { return false }
+        if count >= 4, count <= 8 {
+            let (bytes, last) = unsafe (self.bytes, count &- 4)
+            return unsafe bytes.unsafeLoadUnaligned(as: UInt32.self) == UnsafeRawPointer(text.utf8Start).loadUnaligned(as: UInt32.self)
+                && bytes.unsafeLoadUnaligned(fromByteOffset: last, as: UInt32.self)
+                    == UnsafeRawPointer(text.utf8Start).loadUnaligned(fromByteOffset: last, as: UInt32.self)
+        }
         return equals(unsafe Span(_unsafeStart: text.utf8Start, count: count))
     }
 

@@ -10,7 +10,7 @@ extension Span where Element == UInt8 {
     /// - Parameter areWanted: says of each of sixteen bytes whether it is wanted. Vectors are compared with vectors only: a comparison with
     ///   a scalar is compiled into a loop.
     @inlinable @inline(__always)
-    public func firstIndex(from start: Int, where areWanted: (SIMD16<UInt8>) -> SIMDMask<SIMD16<Int8>>) -> Int? {
+    public func firstIndex(from start: Int = 0, where areWanted: (SIMD16<UInt8>) -> SIMDMask<SIMD16<Int8>>) -> Int? {
         precondition(start >= 0, "a search begins within the bytes")
         let bytes = unsafe self.bytes
         var index = start
@@ -20,17 +20,54 @@ extension Span where Element == UInt8 {
             index &+= 16
         }
         guard index < count else { return nil }
-        var rest = SIMD16<UInt8>()
-        for place in 0..<count &- index { rest[place] = self[index &+ place] }
-        guard let place = areWanted(rest).firstIndex, index &+ place < count else { return nil }
+        guard count &- start < 16 else {
+            // The last sixteen, of which those that were looked at before are none that is wanted.
+            let last = unsafe bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: count &- 16, as: SIMD16<UInt8>.self)
+            return areWanted(last).firstIndex.map { count &- 16 &+ $0 }
+        }
+        // All there are: the zeros behind them are no find.
+        guard let place = areWanted(shortBlock(from: index)).firstIndex, index &+ place < count else { return nil }
         return index &+ place
+    }
+
+    /// The bytes from `start` on, fewer than sixteen, with zeros behind them.
+    @inlinable @inline(__always)
+    public func shortBlock(from start: Int = 0) -> SIMD16<UInt8> {
+        let length = count &- start
+        precondition(start >= 0 && length >= 0 && length < 16, "fewer than sixteen bytes")
+        let bytes = unsafe self.bytes
+        var value: UInt128 = 0
+        if length >= 8 {
+            // The two overlap, and are the same where they do.
+            let first = unsafe bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: start, as: UInt64.self)
+            let last = unsafe bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: count &- 8, as: UInt64.self)
+            value = UInt128(UInt64(littleEndian: first)) | UInt128(UInt64(littleEndian: last)) &<< UInt128(8 &* (length &- 8))
+        } else if length >= 4 {
+            let first = unsafe bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: start, as: UInt32.self)
+            let last = unsafe bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: count &- 4, as: UInt32.self)
+            value = UInt128(UInt64(UInt32(littleEndian: first)) | UInt64(UInt32(littleEndian: last)) &<< UInt64(8 &* (length &- 4)))
+        } else {
+            for place in 0..<length { value |= UInt128(self[start &+ place]) &<< UInt128(8 &* place) }
+        }
+        return unsafe unsafeBitCast(value.littleEndian, to: SIMD16<UInt8>.self)
+    }
+
+    /// Sixteen bytes from `start` on. Traps where there are fewer.
+    @inlinable @inline(__always)
+    public func block(at start: Int) -> SIMD16<UInt8> {
+        precondition(start >= 0 && count &- start >= 16, "a block within the bytes")
+        return unsafe bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: start, as: SIMD16<UInt8>.self)
     }
 }
 
 extension SIMDMask<SIMD16<Int8>> {
+    /// Eight bits for each place, the first place's the lowest: all set, or none.
+    @inlinable @inline(__always)
+    public var bits: UInt128 { unsafe UInt128(littleEndian: unsafeBitCast(self, to: UInt128.self)) }
+
     @inlinable @inline(__always)
     var firstIndex: Int? {
-        let bits = unsafe UInt128(littleEndian: unsafeBitCast(self, to: UInt128.self))
+        let bits = self.bits
         return bits == 0 ? nil : bits.trailingZeroBitCount / 8
     }
 }

@@ -11,6 +11,16 @@ import Testing
         #expect(number.decimalCharacterCount == "\(number)".utf8.count)
     }
 
+    @Test func `knows the length of the numbers around each power of ten and of two`() {
+        let powers = (0...18).map { (0..<$0).reduce(1) { power, _ in power * 10 } } + (0..<63).map { 1 << $0 }
+        for number in powers.flatMap({ [$0 - 1, $0, $0 + 1, -$0] }) {
+            let buffer = ByteBuffer(capacity: 16)
+            buffer.append(decimal: number)
+            #expect(buffer.bytes.text == "\(number)")
+            #expect(number.decimalCharacterCount == "\(number)".utf8.count)
+        }
+    }
+
     @Test func `puts letters into lower case where it is told to`() {
         let buffer = ByteBuffer(capacity: 16)
         buffer.append("-ETag[Z]@ETag")

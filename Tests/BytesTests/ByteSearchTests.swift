@@ -26,6 +26,16 @@ import Testing
         }
     }
 
+    @Test func `fewer than sixteen bytes make a block with zeros behind them`() {
+        let bytes = [UInt8](1...16)
+        for start in 0...16 {
+            for end in start...min(start + 15, 16) {
+                let block = bytes.span.extracting(0..<end).shortBlock(from: start)
+                for place in 0..<16 { #expect(block[place] == (start + place < end ? bytes[start + place] : 0)) }
+            }
+        }
+    }
+
     @Test func `tells each byte from all others`() {
         let bytes = [UInt8](0...255)
         for byte in bytes {
