@@ -72,6 +72,10 @@ public struct RequestTarget: Sendable, Equatable {
     }
 
     private static func normalizePath(from start: Int, to end: Int, in buffer: ByteBuffer) throws(MessageRefusal) -> RequestTarget {
+        if let pathByteCount = NormalPath.byteCount(of: buffer.bytes.extracting(start..<end)) {
+            try judgeQuery(buffer.bytes.extracting(start + pathByteCount..<end))
+            return RequestTarget(range: ByteRange(start..<end), pathByteCount: pathByteCount, hasEncodedSlash: false)
+        }
         var normalizer = PathNormalizer()
         let pathEnd = try normalizer.run(from: start, to: end, in: buffer)
         let queryStart = normalizer.queryStart
@@ -92,7 +96,8 @@ public struct RequestTarget: Sendable, Equatable {
     }
 
     private static func judgeQuery(_ query: Span<UInt8>) throws(MessageRefusal) {
-        for index in query.indices where query[index] >= 0x80 || query[index] == UInt8(ascii: "#") {
+        let (limit, fragment) = (SIMD16(repeating: UInt8(0x80)), SIMD16(repeating: UInt8(ascii: "#")))
+        guard query.firstIndex(where: { ($0 .>= limit) .| ($0 .== fragment) }) == nil else {
             throw MessageRefusal("There is a character in the query that must be escaped.")
         }
     }

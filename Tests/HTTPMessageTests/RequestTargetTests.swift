@@ -59,6 +59,18 @@ func `decoding an escape makes no doubled one`(received: String) {
     }
 }
 
+@Test func `a path with nothing to decode is judged as one with an escaped letter`() throws {
+    // The escape is what makes it go another way.
+    let pieces = ["/", "/", ".", "..", "b", "cd", "e-f", "ghi_jklm~nopq", ";", "?", "\\", "#", "\u{80}", "%2e", "%2f", ":@", "!$"]
+    var random = SystemRandomNumberGenerator()
+    for _ in 0..<20_000 {
+        let rest = (0..<Int.random(in: 0...10, using: &random)).map { _ in pieces.randomElement(using: &random) ?? "" }.joined()
+        let (plain, escaped) = (target("/a" + rest), target("/%61" + rest))
+        try #require(plain.accepted?.target == escaped.accepted?.target && plain.refusal == escaped.refusal, "/a\(rest)")
+        try #require(plain.accepted?.path == escaped.accepted?.path && plain.accepted?.hasEncodedSlash == escaped.accepted?.hasEncodedSlash, "/a\(rest)")
+    }
+}
+
 @Test(arguments: ["/a%2fb", "/a%2Fb", "/%2f", "/a/%2f", "/%2fa", "/a%2f?b", "/%70%2fb"])
 func `an encoded slash is told to whom may let it through`(received: String) {
     #expect(target(received).accepted?.hasEncodedSlash == true)
