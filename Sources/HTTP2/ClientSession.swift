@@ -12,7 +12,7 @@ import CNghttp2
 
     let limits: SessionLimits
     var handler: (any AnswerHandler)?
-    private var streams = OpenStreams<ClientStream>()
+    private let streams = OpenStreams<ClientStream>()
     private let session: OpaquePointer
     private var hasFailed = false
 

@@ -31,7 +31,7 @@ import CNghttp2
     private var progress = FrameProgress()
     var handler: (any StreamHandler)?
     /// Those that are open, but for what ``closeStreams(for:)`` has closed: the library knows nothing of that.
-    private var streams = OpenStreams<ServerStream>()
+    private let streams = OpenStreams<ServerStream>()
     /// The one that was asked for last: most frames belong to that of the frame before.
     private var latest: ServerStream?
     var continuationCount = 0
@@ -40,6 +40,7 @@ import CNghttp2
     let section = FieldSection()
 
     private let session: OpaquePointer
+    /// Taken out while they are changed, as ``OpenStreams`` takes out its own.
     private var spareStreams: [ServerStream] = []
     private var hasFailed = false
     private var lastError: String?
@@ -222,7 +223,9 @@ import CNghttp2
 
     func open(_ id: Int32) -> ServerStream {
         let stream: ServerStream
-        if let spare = spareStreams.popLast() {
+        var spares = exchange(&spareStreams, with: [])
+        defer { spareStreams = spares }
+        if let spare = spares.popLast() {
             spare.begin(id)
             stream = spare
         } else {
@@ -242,7 +245,9 @@ import CNghttp2
     /// Keeps a closed stream for another request, unless somebody still has it.
     func keep(_ stream: consuming ServerStream) {
         guard spareStreams.count < Self.maximumSpareStreams, isKnownUniquelyReferenced(&stream), stream.end() else { return }
-        spareStreams.append(stream)
+        var spares = exchange(&spareStreams, with: [])
+        spares.append(stream)
+        spareStreams = spares
     }
 
     private func fail(because reason: String) {

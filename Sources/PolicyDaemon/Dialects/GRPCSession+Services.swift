@@ -9,11 +9,13 @@ extension GRPCSession: VerdictReceiver {
     func check(_ call: GRPCCall, _ message: Range<Int>) throws {
         let content = call.content
         let bytes = content.bytes
+        var request = exchange(&self.request, with: CheckRequest())
+        defer { self.request = request }
         try request.read(bytes, message)
-        note(bytes, in: call)
+        Self.note(request, bytes, in: call)
         let ticket = suspend(call)
         do throws(MessageRefusal) {
-            try read(bytes)
+            try draft.fill(from: request, bytes)
         } catch {
             judge.noteRefused()
             return refused.deny(error) { payload, message in verdict(payload, message, ticket: ticket) }
@@ -36,24 +38,25 @@ extension GRPCSession: VerdictReceiver {
     }
 
     /// Keeps what the answer will need of the request.
-    private func note(_ bytes: Span<UInt8>, in call: GRPCCall) {
+    private static func note(_ request: CheckRequest, _ bytes: Span<UInt8>, in call: GRPCCall) {
         var parts = request.path
         while !parts.isEmpty, bytes[parts.lowerBound] != UInt8(ascii: "?") { parts = parts.lowerBound + 1..<parts.upperBound }
         if !parts.isEmpty { call.query = parts.lowerBound + 1..<parts.upperBound }
         for header in request.headers where bytes.extracting(header.name).mayBeFolded { call.foldableNames.append(header.name) }
     }
+}
 
-    /// Fills the draft from the request.
-    private func read(_ bytes: Span<UInt8>) throws(MessageRefusal) {
-        draft.begin()
-        try draft.setMethod(bytes.extracting(request.method))
-        try draft.setAuthority(bytes.extracting(request.host))
-        try draft.setTarget(bytes.extracting(request.path))
-        try draft.setClientAddress(bytes.extracting(request.sourceAddress))
+extension RequestDraft {
+    fileprivate func fill(from request: CheckRequest, _ bytes: Span<UInt8>) throws(MessageRefusal) {
+        begin()
+        try setMethod(bytes.extracting(request.method))
+        try setAuthority(bytes.extracting(request.host))
+        try setTarget(bytes.extracting(request.path))
+        try setClientAddress(bytes.extracting(request.sourceAddress))
         for header in request.headers {
             let name = bytes.extracting(header.name)
             guard name.count > 0, name[0] != UInt8(ascii: ":") else { continue }
-            try draft.addHeader(name, bytes.extracting(header.value))
+            try addHeader(name, bytes.extracting(header.value))
         }
     }
 }

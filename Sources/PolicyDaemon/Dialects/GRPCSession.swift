@@ -25,6 +25,7 @@ final class GRPCSession: DialectSession {
     let draft: RequestDraft
     let refused = RefusedRequest()
     let answer: EnvoyAnswer
+    /// Where the last request's parts lay: it is filled anew for each, and taken out meanwhile.
     var request = CheckRequest()
     /// A response message while it is written, behind its prefix.
     private let response = ByteBuffer(capacity: 1024)
