@@ -127,6 +127,9 @@ public struct CheckResponseWriter {
         private func option(_ number: UInt8, _ name: Span<UInt8>, valueByteCount: Int, _ append: (ByteBuffer) -> Void) {
             let headerByteCount = ByteBuffer.fieldByteCount(name.count) + ByteBuffer.fieldByteCount(valueByteCount)
             let isEmpty = valueByteCount == 0
+            guard isEmpty || headerByteCount > 0x7F - 4 else {
+                return shortOption(number, name, valueByteCount: valueByteCount, headerByteCount: headerByteCount, append)
+            }
             output.append(number << 3 | 2)
             output.append(varint: UInt64(ByteBuffer.fieldByteCount(headerByteCount) + (isEmpty ? 4 : 2)))
             output.append(OptionField.header << 3 | 2)
@@ -137,6 +140,21 @@ public struct CheckResponseWriter {
             output.append(field: OptionField.appendAction, varint: 2)
             // Else Envoy leaves a header out whose value is empty, and the client's own stays.
             if isEmpty { output.append(field: OptionField.keepEmptyValue, varint: 1) }
+        }
+
+        /// As ``option(_:_:valueByteCount:_:)``, where each length is one byte: tags and lengths are then known together.
+        private func shortOption(
+            _ number: UInt8, _ name: Span<UInt8>, valueByteCount: Int, headerByteCount: Int, _ append: (ByteBuffer) -> Void
+        ) {
+            output.append(messageOf: headerByteCount + 4, field: number)
+            output.append(messageOf: headerByteCount, field: OptionField.header)
+            output.append(messageOf: name.count, field: 1)
+            output.append(name)
+            output.append(messageOf: valueByteCount, field: 2)
+            let start = output.count
+            append(output)
+            precondition(output.count - start == valueByteCount, "a value as long as its length says")
+            output.append(bigEndian: UInt16(OptionField.appendAction << 3) << 8 | 2)
         }
     }
 }

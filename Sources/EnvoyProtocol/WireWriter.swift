@@ -22,6 +22,9 @@ extension ByteBuffer {
         precondition(count - start == byteCount, "a value as long as its length says")
     }
 
+    /// Appends what stands before a string, or a message, of at most 127 bytes.
+    func append(messageOf byteCount: Int, field number: UInt8) { append(bigEndian: UInt16(number << 3 | 2) << 8 | UInt16(UInt8(byteCount))) }
+
     func append(field number: UInt8, _ text: StaticString) {
         append(number << 3 | 2)
         append(varint: UInt64(text.utf8CodeUnitCount))
