@@ -30,8 +30,6 @@ public enum FieldRules {
         return invalid == 0
     }
 
-    @inline(__always)
-
     /// Whether `bytes` are a stable reason or error code: lower-case letters, digits and hyphens, 1 to 64 bytes.
     public static func isReason(_ bytes: Span<UInt8>) -> Bool {
         guard bytes.count > 0, bytes.count <= ProtocolLimits.reasonBytes else { return false }

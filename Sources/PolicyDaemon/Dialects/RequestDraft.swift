@@ -12,6 +12,8 @@ final class RequestDraft {
     let buffer = ByteBuffer(capacity: 1024)
     private(set) var parts = RequestParts()
     private var method = Method.other
+    /// One that has been judged: a proxy's requests name few hosts.
+    private var lastAuthority: [UInt8] = []
     private let wantedHeaders: [[UInt8]]
     /// A bit for the length of each of these names, the last one for all from 63 on: most headers are told from them by that.
     private let wantedLengths: UInt64
@@ -35,17 +37,20 @@ final class RequestDraft {
     }
 
     func setMethod(_ name: Span<UInt8>) throws(MessageRefusal) {
-        guard FieldRules.isToken(name), name.count <= ProtocolLimits.methodBytes else {
+        method = Method.of(name)
+        guard method != .other || FieldRules.isToken(name) && name.count <= ProtocolLimits.methodBytes else {
             throw MessageRefusal("The method is no token of 1 to \(ProtocolLimits.methodBytes) bytes.")
         }
-        method = Method.of(name)
         parts.method = append(name)
     }
 
     /// - Parameter authority: host and perhaps port; empty where the request names none.
     func setAuthority(_ authority: Span<UInt8>) throws(MessageRefusal) {
-        guard authority.count == 0 || Authority.isValid(authority), authority.count <= ProtocolLimits.authorityBytes else {
-            throw MessageRefusal("The Host is no host name or address with or without a port.")
+        if !authority.equals(lastAuthority.span) {
+            guard authority.count == 0 || Authority.isValid(authority), authority.count <= ProtocolLimits.authorityBytes else {
+                throw MessageRefusal("The Host is no host name or address with or without a port.")
+            }
+            lastAuthority = authority.array
         }
         parts.authority = append(authority)
     }
@@ -57,7 +62,8 @@ final class RequestDraft {
         guard parts.method.count + target.count + 10 <= limits.requestLineBytes else {
             throw MessageRefusal(414, "The request line is longer than \(limits.requestLineBytes) bytes.")
         }
-        for index in target.indices where target[index] <= 0x20 || target[index] == 0x7F {
+        let (blank, delete) = (SIMD16(repeating: UInt8(0x20)), SIMD16(repeating: UInt8(0x7F)))
+        guard target.firstIndex(where: { ($0 .<= blank) .| ($0 .== delete) }) == nil else {
             throw MessageRefusal("There is a character in the request target that none may have.")
         }
         let normal = try RequestTarget.normalize(
