@@ -14,17 +14,20 @@ public final class BufferPool {
     /// How many of those are kept for the next borrower.
     private static let maximumBulkKept = 8
 
-    private var shelf = Shelf()
+    private let kept = Shelf(maximum: maximumKept)
+    /// Buffers whose storage has been lent to others: small ones.
+    private let shells = Shelf(maximum: maximumKept)
+    private let keptForBulk = Shelf(maximum: maximumBulkKept)
+    /// How many buffers for bulk there are, lent or kept.
+    private var bulkCount = 0
 
-    public func take() -> ByteBuffer {
-        shelf.kept.popLast() ?? ByteBuffer(capacity: Self.bufferBytes)
-    }
+    public func take() -> ByteBuffer { kept.take() ?? ByteBuffer(capacity: Self.bufferBytes) }
 
     /// Gives an empty buffer with little room the storage of a pooled one, the last used first: what is in use by turns stays in
     /// the processor's caches and translation tables, however many exchanges wait.
     public func furnish(_ buffer: ByteBuffer) {
         guard buffer.capacity < Self.bufferBytes, buffer.isEmpty else { return }
-        shelf.furnish(buffer)
+        lend(take(), to: buffer)
     }
 
     /// Gives an empty buffer of the usual size or less the storage of one for bulk; while all of those are lent, as ``furnish(_:)`` does. It is to be given back
@@ -32,13 +35,23 @@ public final class BufferPool {
     public func furnishForBulk(_ buffer: ByteBuffer) {
         guard buffer.capacity <= Self.bufferBytes, buffer.isEmpty else { return }
         strip(buffer)
-        shelf.furnishForBulk(buffer)
+        if let lender = keptForBulk.take() { return lend(lender, to: buffer) }
+        guard bulkCount < Self.maximumBulk else { return furnish(buffer) }
+        bulkCount += 1
+        lend(ByteBuffer(capacity: Self.bulkBytes), to: buffer)
+    }
+
+    private func lend(_ lender: ByteBuffer, to buffer: ByteBuffer) {
+        buffer.exchangeStorage(with: lender)
+        _ = shells.give(lender)
     }
 
     /// Takes the storage back from a buffer that ``furnish(_:)`` or ``furnishForBulk(_:)`` gave it to, where nothing is in it.
     public func strip(_ buffer: ByteBuffer) {
         guard buffer.capacity == Self.bufferBytes || buffer.capacity == Self.bulkBytes, buffer.isEmpty else { return }
-        shelf.strip(buffer)
+        let shell = shells.take() ?? ByteBuffer(capacity: 16)
+        buffer.exchangeStorage(with: shell)
+        give(shell)
     }
 
     /// Puts a buffer for bulk, and what is in it, on storage of the usual size.
@@ -53,54 +66,35 @@ public final class BufferPool {
 
     /// Takes back a buffer. One that has grown is let go, so that one large message doesn't stay in memory for good.
     public func give(_ buffer: ByteBuffer) {
-        shelf.give(buffer)
+        buffer.clear()
+        switch buffer.capacity {
+        case Self.bufferBytes: _ = kept.give(buffer)
+        case Self.bulkBytes: if !keptForBulk.give(buffer) { bulkCount -= 1 }
+        default: break
+        }
+    }
+}
+
+/// Buffers that are not lent. They are taken out while they change, as in the ``EventLoop``.
+private final class Shelf {
+    private let maximum: Int
+    private var buffers: [ByteBuffer] = []
+
+    init(maximum: Int) { self.maximum = maximum }
+
+    /// The one that was given last.
+    func take() -> ByteBuffer? {
+        var buffers = exchange(&self.buffers, with: [])
+        defer { self.buffers = buffers }
+        return buffers.popLast()
     }
 
-    /// What is not lent: one value, so that a call is one access to it.
-    private struct Shelf {
-        var kept: [ByteBuffer] = []
-        /// Buffers whose storage has been lent to others: small ones.
-        private var shells: [ByteBuffer] = []
-        private var keptForBulk: [ByteBuffer] = []
-        /// How many buffers for bulk there are, lent or kept.
-        private var bulkCount = 0
-
-        mutating func furnish(_ buffer: ByteBuffer) {
-            lend(kept.popLast() ?? ByteBuffer(capacity: BufferPool.bufferBytes), to: buffer)
-        }
-
-        mutating func furnishForBulk(_ buffer: ByteBuffer) {
-            if let lender = keptForBulk.popLast() { return lend(lender, to: buffer) }
-            guard bulkCount < BufferPool.maximumBulk else { return furnish(buffer) }
-            bulkCount += 1
-            lend(ByteBuffer(capacity: BufferPool.bulkBytes), to: buffer)
-        }
-
-        private mutating func lend(_ lender: ByteBuffer, to buffer: ByteBuffer) {
-            buffer.exchangeStorage(with: lender)
-            if shells.count < BufferPool.maximumKept { shells.append(lender) }
-        }
-
-        mutating func strip(_ buffer: ByteBuffer) {
-            let shell = shells.popLast() ?? ByteBuffer(capacity: 16)
-            buffer.exchangeStorage(with: shell)
-            give(shell)
-        }
-
-        mutating func give(_ buffer: ByteBuffer) {
-            if buffer.capacity == BufferPool.bulkBytes { return giveForBulk(buffer) }
-            guard kept.count < BufferPool.maximumKept, buffer.capacity == BufferPool.bufferBytes else { return }
-            buffer.clear()
-            kept.append(buffer)
-        }
-
-        private mutating func giveForBulk(_ buffer: ByteBuffer) {
-            guard keptForBulk.count < BufferPool.maximumBulkKept else {
-                bulkCount -= 1
-                return
-            }
-            buffer.clear()
-            keptForBulk.append(buffer)
-        }
+    /// - Returns: false where there are as many as are kept.
+    func give(_ buffer: ByteBuffer) -> Bool {
+        guard buffers.count < maximum else { return false }
+        var buffers = exchange(&self.buffers, with: [])
+        buffers.append(buffer)
+        self.buffers = buffers
+        return true
     }
 }

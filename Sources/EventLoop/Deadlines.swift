@@ -11,6 +11,7 @@
     private var times: UnsafeMutablePointer<Int64>
     private var waiters: UnsafeMutablePointer<Unmanaged<Waiter>?>
     private var capacity = 64
+    /// Taken out while it is changed: an access that lasts would have every one checked at run time (SE-0176).
     private var free: [Int] = []
     private(set) var used = 0
     /// No deadline is earlier than this.
@@ -29,6 +30,8 @@
     subscript(slot: Int) -> Int64 { unsafe times[slot] }
 
     func claim() -> Int {
+        var free = exchange(&self.free, with: [])
+        defer { self.free = free }
         if let slot = free.popLast() { return slot }
         if used == capacity { grow() }
         used += 1
@@ -43,7 +46,9 @@
     func release(_ slot: Int) {
         unsafe times[slot] = Self.none
         unsafe waiters[slot] = nil
+        var free = exchange(&self.free, with: [])
         free.append(slot)
+        self.free = free
     }
 
     func set(_ slot: Int, at time: Int64) {

@@ -15,7 +15,8 @@ public protocol TurnFlushing: AnyObject {
 /// A turn runs a snapshot of the ready jobs, flushes what they collected, polls, and wakes what became ready. A snapshot,
 /// because a task that yields in a loop would otherwise starve sockets and deadlines.
 @safe public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable {
-    // Everything without a lock is touched on this loop's own thread only.
+    // Everything without a lock is touched on this loop's own thread only. What is changed is taken out meanwhile: an access that lasts would
+    // have every one checked at run time (SE-0176).
     private var ready: [UnownedJob] = []
     private var running: [UnownedJob] = []
     private var toFlush: [any TurnFlushing] = []
@@ -59,7 +60,9 @@ public protocol TurnFlushing: AnyObject {
     public func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
         if isOnOwnThread {
+            var ready = exchange(&self.ready, with: [])
             ready.append(job)
+            self.ready = ready
         } else {
             inbox.withLock { $0.jobs.append(job) }
             poller.interrupt()
@@ -90,12 +93,13 @@ public protocol TurnFlushing: AnyObject {
     func wakeNextTurn(_ waiter: Waiter) {
         guard !waiter.isYielding else { return }
         waiter.isYielding = true
+        var yielding = exchange(&self.yielding, with: [])
         yielding.append(waiter)
+        self.yielding = yielding
     }
 
     /// Has `work` flushed at the end of this turn. Call it once a turn and target.
     public func flushAtEndOfTurn(_ work: any TurnFlushing) {
-        // Taken out and put back: so it needs no check at run time for being touched twice.
         var collected = exchange(&toFlush, with: [])
         collected.append(work)
         toFlush = collected
@@ -148,7 +152,9 @@ public protocol TurnFlushing: AnyObject {
             inbox.jobs.removeAll(keepingCapacity: true)
             return jobs
         }
+        var ready = exchange(&self.ready, with: [])
         ready.append(contentsOf: jobs)
+        self.ready = ready
     }
 
     /// Wakes every parked task of this loop, so that each looks at its marks again.

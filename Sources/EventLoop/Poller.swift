@@ -15,6 +15,7 @@ import CLinux
 
     private let epoll: Int32
     private let interruptor: Int32
+    // Taken out while they are changed, as in the ``EventLoop``.
     private var places: [Place] = []
     private var freePlaces: [Int] = []
     private let events: UnsafeMutablePointer<linux_event>
@@ -38,6 +39,8 @@ import CLinux
     func interrupt() { linux_eventfd_signal(interruptor) }
 
     func register(_ socket: Socket, events: UInt32) throws(SystemError) -> Int {
+        var (places, freePlaces) = takePlaces()
+        defer { (self.places, self.freePlaces) = (places, freePlaces) }
         let place = freePlaces.popLast() ?? places.count
         if place == places.count { places.append(Place()) }
         let data = UInt64(places[place].generation) << 32 | UInt64(place)
@@ -59,10 +62,16 @@ import CLinux
     /// (a listener's) must be taken out by itself.
     func unregister(_ place: Int, removing descriptor: Int32? = nil) {
         if let descriptor { _ = linux_epoll_set(epoll, EPOLL_CTL_DEL, descriptor, 0, 0) }
-        places[place].socket = nil
+        var (places, freePlaces) = takePlaces()
+        // Let go of when all is in its place again: with it may go whoever unregisters others.
+        let socket = exchange(&places[place].socket, with: nil)
         places[place].generation &+= 1
         freePlaces.append(place)
+        (self.places, self.freePlaces) = (places, freePlaces)
+        withExtendedLifetime(socket) {}
     }
+
+    private func takePlaces() -> ([Place], [Int]) { (exchange(&places, with: []), exchange(&freePlaces, with: [])) }
 
     func poll(timeoutMilliseconds: Int32) {
         // -EINTR is as good as no event: the next turn polls again.

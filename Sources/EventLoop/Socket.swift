@@ -35,8 +35,12 @@ public final class Socket: ByteStream {
     private let broken = Flag(false)
     private let open = Flag(true)
 
+    private var woken: Waiter?
     /// Who is woken by this socket's events.
-    public var waiter: Waiter?
+    public var waiter: Waiter? {
+        get { woken }
+        set { woken = newValue }
+    }
     /// Whether a receive is worth trying: bytes, the peer's end, or an error are there, or may be.
     public private(set) var isReadable: Bool { get { readable.isSet } set { readable.isSet = newValue } }
     /// Whether a send is worth trying.
@@ -87,7 +91,7 @@ public final class Socket: ByteStream {
         if flags & (linux_epoll_out | linux_epoll_hup | linux_epoll_err) != 0 { isWritable = true }
         if flags & (linux_epoll_rdhup | linux_epoll_hup | linux_epoll_err) != 0 { isPeerGone = true }
         if flags & (linux_epoll_hup | linux_epoll_err) != 0 { isBroken = true }
-        waiter?.wake()
+        woken?.wake()
     }
 
     /// Receives what is there, as far as the buffer's free room (at least `room` bytes) goes.

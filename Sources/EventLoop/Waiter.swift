@@ -23,11 +23,14 @@
     /// Suspends until the next ``wake()``. Look at what you wait for in a `while`, never in an `if`.
     ///
     /// The task must prefer this loop as its executor (`executorPreference:`): without, it would park from another thread.
-    public func park() async {
-        await unsafe withUnsafeContinuation { continuation in
-            assert(loop.isOnOwnThread, "a task that parks must run on its waiter's loop")
-            unsafe self.continuation = continuation
-        }
+    ///
+    /// Always inlined: each function that suspends asks the runtime for the task's executor once more when it goes on.
+    @inlinable @inline(__always)
+    public func park() async { await unsafe withUnsafeContinuation { unsafe hold($0) } }
+
+    @usableFromInline func hold(_ continuation: UnsafeContinuation<Void, Never>) {
+        assert(loop.isOnOwnThread, "a task that parks must run on its waiter's loop")
+        unsafe self.continuation = continuation
     }
 
     /// Lets the parked task look at its marks again. Harmless where nothing is parked.

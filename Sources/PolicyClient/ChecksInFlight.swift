@@ -4,7 +4,9 @@ import PolicyProtocol
 ///
 /// One that was given up stays here until its verdict comes: to the daemon it is still in flight, and a verdict for it is no
 /// error, while one for an id that waits for none is.
-struct ChecksInFlight {
+///
+/// A class whose slots are taken out while they change: an access that lasts would have every one checked at run time (SE-0176).
+final class ChecksInFlight {
     private enum Slot {
         case waiting(PendingCheck, deadline: Int64)
         case givenUp(deadline: Int64)
@@ -37,9 +39,14 @@ struct ChecksInFlight {
     /// Adds the CHECK that was sent with ``nextID``.
     ///
     /// - Parameter deadline: monotonic milliseconds, not before that of the CHECK added last.
-    mutating func add(_ check: PendingCheck, deadline: Int64) {
-        guard ids.next() != nil else { preconditionFailure("a connection without ids left was asked") }
+    func add(_ check: PendingCheck, deadline: Int64) {
+        var ids = self.ids
+        let id = ids.next()
+        self.ids = ids
+        guard id != nil else { preconditionFailure("a connection without ids left was asked") }
+        var slots = exchange(&self.slots, with: [])
         slots.append(.waiting(check, deadline: deadline))
+        self.slots = slots
         count += 1
         waitingCount += 1
     }
@@ -48,7 +55,9 @@ struct ChecksInFlight {
     ///
     /// - Returns: the CHECK it answers; nil where that was given up.
     /// - Throws: `frameUnexpected` where no CHECK of this id awaits a verdict. The connection cannot go on.
-    mutating func answer(_ id: UInt32) throws(ProtocolError) -> PendingCheck? {
+    func answer(_ id: UInt32) throws(ProtocolError) -> PendingCheck? {
+        var slots = exchange(&self.slots, with: [])
+        defer { self.slots = slots }
         let index = slots.count - 1 - (Int(ids.greatest) - Int(id))
         guard index >= head, index < slots.count else { throw Self.unexpected(id) }
         let check: PendingCheck?
@@ -61,12 +70,14 @@ struct ChecksInFlight {
         }
         slots[index] = .answered
         count -= 1
-        dropAnswered()
+        dropAnswered(&slots)
         return check
     }
 
     /// Gives up one CHECK whose deadline has passed; nil where there is none. Call it until then.
-    mutating func giveUpNext(now: Int64) -> (check: PendingCheck, id: UInt32)? {
+    func giveUpNext(now: Int64) -> (check: PendingCheck, id: UInt32)? {
+        var slots = exchange(&self.slots, with: [])
+        defer { self.slots = slots }
         while firstWaiting < slots.count {
             guard case .waiting(let check, let deadline) = slots[firstWaiting] else {
                 firstWaiting += 1
@@ -75,7 +86,7 @@ struct ChecksInFlight {
             guard deadline <= now else { return nil }
             slots[firstWaiting] = .givenUp(deadline: deadline)
             waitingCount -= 1
-            return (check, id(at: firstWaiting))
+            return (check, id(at: firstWaiting, of: slots.count))
         }
         return nil
     }
@@ -94,12 +105,12 @@ struct ChecksInFlight {
     }
 
     /// Takes out every CHECK that still waits.
-    mutating func removeAll() -> [(check: PendingCheck, id: UInt32)] {
+    func removeAll() -> [(check: PendingCheck, id: UInt32)] {
         var waiting: [(check: PendingCheck, id: UInt32)] = []
+        let slots = exchange(&self.slots, with: [])
         for index in head..<slots.count {
-            if case .waiting(let check, _) = slots[index] { waiting.append((check, id(at: index))) }
+            if case .waiting(let check, _) = slots[index] { waiting.append((check, id(at: index, of: slots.count))) }
         }
-        slots = []
         head = 0
         firstWaiting = 0
         count = 0
@@ -107,9 +118,9 @@ struct ChecksInFlight {
         return waiting
     }
 
-    private func id(at index: Int) -> UInt32 { ids.greatest - UInt32(slots.count - 1 - index) }
+    private func id(at index: Int, of slotCount: Int) -> UInt32 { ids.greatest - UInt32(slotCount - 1 - index) }
 
-    private mutating func dropAnswered() {
+    private func dropAnswered(_ slots: inout [Slot]) {
         while head < slots.count, case .answered = slots[head] { head += 1 }
         if head == slots.count {
             slots.removeAll(keepingCapacity: true)

@@ -49,40 +49,29 @@ public final class PendingCheck {
     /// The payload of the VERDICT; ``verdict``'s ranges lie in it.
     public let payload = ByteBuffer(capacity: 512)
     /// What the daemon decided; nil unless the state is ``State/answered``.
-    public var verdict: VerdictMessage? { course.verdict }
-    public var state: State { course.state }
+    public var verdict: VerdictMessage? { answer }
+    public var state: State { course }
     /// What the daemon that was asked said in its HELLO.
-    public var session: PolicySession? { course.session }
+    public var session: PolicySession? { asked }
 
-    /// What changes from asking to answer: one value, so that a step is one access to it.
-    private struct Course {
-        var state = State.idle
-        var verdict: VerdictMessage?
-        var session: PolicySession?
-        var id: UInt32 = 0
-
-        mutating func note(_ verdict: VerdictMessage) {
-            self.verdict = verdict
-            state = .answered
-        }
-
-        func awaits(_ id: UInt32, _ session: PolicySession) -> Bool {
-            isWaiting && self.id == id && self.session === session
-        }
-
-        var isWaiting: Bool {
-            if case .waiting = state { true } else { false }
-        }
-    }
-
-    private var course = Course()
+    // Behind accessors, as what has public storage is looked after at run time at each access (SE-0176).
+    private var course = State.idle
+    private var answer: VerdictMessage?
+    private var asked: PolicySession?
+    private var id: UInt32 = 0
+    private var parked: Waiter?
 
     /// Of the task that asks, and that parks for the answer. Set it before asking.
-    public var waiter: Waiter?
+    public var waiter: Waiter? {
+        get { parked }
+        set { parked = newValue }
+    }
 
     public init() {}
 
-    public var isWaiting: Bool { course.isWaiting }
+    public var isWaiting: Bool { if case .waiting = course { true } else { false } }
+
+    private func awaits(_ id: UInt32, _ session: PolicySession) -> Bool { isWaiting && self.id == id && asked === session }
 
     /// Parks until there is an answer, or it is certain that there will be none. That is never later than the deadline.
     public func wait() async {
@@ -93,26 +82,27 @@ public final class PendingCheck {
     }
 
     func begin(_ id: UInt32, _ session: PolicySession) {
-        course = Course(state: .waiting, session: session, id: id)
+        (course, answer, asked, self.id) = (.waiting, nil, session, id)
     }
 
     /// Puts the verdict here, unless this asks something else by now.
     func answer(_ payload: Span<UInt8>, to id: UInt32, of session: PolicySession) {
-        guard course.awaits(id, session) else { return }
+        guard awaits(id, session) else { return }
         do throws(ProtocolError) {
-            course.note(try VerdictMessage.parse(payload))
+            answer = try VerdictMessage.parse(payload)
+            course = .answered
             self.payload.clear()
             self.payload.append(payload)
         } catch {
-            course.state = .lost(.malformed(error))
+            course = .lost(.malformed(error))
         }
         waiter?.wake()
     }
 
     /// Says that no verdict will come, unless this asks something else by now.
     func lose(_ id: UInt32, of session: PolicySession, _ loss: Loss) {
-        guard course.awaits(id, session) else { return }
-        course.state = .lost(loss)
+        guard awaits(id, session) else { return }
+        course = .lost(loss)
         waiter?.wake()
     }
 

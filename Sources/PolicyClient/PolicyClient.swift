@@ -117,6 +117,7 @@ public final class PolicyClient {
 
     /// A connection that a CHECK can be sent on now, each in its turn; nil where no daemon answers.
     public func usableConnection() -> PolicyConnection? {
+        let links = self.links
         for _ in links.indices {
             next = next + 1 < links.count ? next + 1 : 0
             if let connection = links[next].connection, connection.isUsable { return connection }
@@ -154,7 +155,10 @@ public final class PolicyClient {
         return nil
     }
 
-    private var isPromising: Bool { links.contains { $0.isPromising } }
+    private var isPromising: Bool {
+        let links = self.links
+        return links.contains { $0.isPromising }
+    }
 
     /// A connection was lost that a CHECK could be sent on.
     func noteLoss() { lostAtMilliseconds = loop.nowMilliseconds }
@@ -164,6 +168,7 @@ public final class PolicyClient {
         if awaitingCount > 0 { loop.wakeAll() }
         guard !former.isEmpty else { return }
         let isLate = loop.nowMilliseconds - namedAtMilliseconds >= configuration.successionMilliseconds
+        let links = self.links
         guard isLate || !isPromising || links.contains(where: { $0.connection != nil }) else { return }
         for link in former { link.retire() }
         former = []

@@ -16,7 +16,7 @@ public final class PolicyConnection: TurnFlushing {
     private let output = ByteBuffer(capacity: 16 * 1024)
     private var isFlushDue = false
 
-    private var checks = ChecksInFlight()
+    private let checks = ChecksInFlight()
     private let maximumInFlight: Int
     private var lateInARow = 0
     /// Whether no CHECK is to be sent here any more but for want of another connection.

@@ -38,8 +38,9 @@ final class ServingTasks {
         init(loop: EventLoop) { waiter = Waiter(loop: loop) }
     }
 
-    private var free = Spares<Server>(maximum: 1024, lasting: 64)
+    private let free = Spares<Server>(maximum: 1024, lasting: 64)
     /// What no task was free for: as many as there are connections and streams at the most.
+    /// Taken out while it changes, as in the ``Spares``.
     private var waiting: [Work] = []
     private let starter: Waiter
     private var isOver = false
@@ -52,7 +53,9 @@ final class ServingTasks {
             server.work = work
             server.waiter.wake()
         } else {
+            var waiting = exchange(&self.waiting, with: [])
             waiting.append(work)
+            self.waiting = waiting
             starter.wake()
         }
     }
@@ -61,7 +64,7 @@ final class ServingTasks {
     func nextWithoutTask() async -> Work? {
         while true {
             // What was first comes last: all of it is taken before anything else happens.
-            if let work = waiting.popLast() { return work }
+            if let work = takeWaiting() { return work }
             if isOver { return nil }
             await starter.park()
         }
@@ -69,11 +72,18 @@ final class ServingTasks {
 
     /// Waits for the next work of a task that has done its last. Nil where the task may end.
     func next(for server: Server) async -> Work? {
-        if let work = waiting.popLast() { return work }
+        if let work = takeWaiting() { return work }
         guard !isOver, free.give(server) else { return nil }
         while server.work == nil, !isOver, !server.isDismissed { await server.waiter.park() }
         defer { server.work = nil }
         return server.work
+    }
+
+    private func takeWaiting() -> Work? {
+        guard !waiting.isEmpty else { return nil }
+        var waiting = exchange(&self.waiting, with: [])
+        defer { self.waiting = waiting }
+        return waiting.popLast()
     }
 
     /// No connection is left, and none comes any more: the tasks end.

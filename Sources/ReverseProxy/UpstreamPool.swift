@@ -45,6 +45,7 @@ final class UpstreamPool {
     private let status: EndpointStatus
     private let idleTimeoutMilliseconds: Int64
     private let maximumIdle: Int
+    /// Taken out while it changes, as in the ``Spares``.
     private var idle: [UpstreamConnection] = []
     /// Of an upstream that speaks HTTP/2.
     private let sessions: UpstreamSessions?
@@ -66,6 +67,8 @@ final class UpstreamPool {
     /// An idle connection that is still open, as far as this side knows.
     func takeIdle(now: Int64) -> UpstreamConnection? {
         if let sessions { return sessions.takeStream() }
+        var idle = exchange(&self.idle, with: [])
+        defer { self.idle = idle }
         while let connection = idle.popLast() {
             // Readable while idle: the upstream has closed it, or sent what nobody asked for. Either way it is of no use.
             let isFresh = now - connection.idleSinceMilliseconds < idleTimeoutMilliseconds
@@ -115,12 +118,16 @@ final class UpstreamPool {
         }
         connection.isReused = true
         connection.idleSinceMilliseconds = now
+        var idle = exchange(&self.idle, with: [])
         idle.append(connection)
+        self.idle = idle
     }
 
     /// Closes what has been idle too long, or has been closed by the upstream.
     func sweep(now: Int64) {
         sessions?.sweep(now: now, addresses: status.addresses)
+        var idle = exchange(&self.idle, with: [])
+        defer { self.idle = idle }
         idle.removeAll { connection in
             let isStale = !connection.stream.isQuiet || !leadsThere(connection)
                 || now - connection.idleSinceMilliseconds >= idleTimeoutMilliseconds
@@ -133,7 +140,6 @@ final class UpstreamPool {
     func retire() {
         isRetired = true
         sessions?.retire()
-        for connection in idle { connection.stream.close() }
-        idle = []
+        for connection in exchange(&idle, with: []) { connection.stream.close() }
     }
 }

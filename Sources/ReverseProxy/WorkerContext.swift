@@ -117,7 +117,7 @@ final class WorkerContext {
     /// Whether another configuration has taken the place of this one.
     private(set) var isRetired = false
 
-    private var spareExchanges = Spares<Exchange>(maximum: 1024, lasting: 64)
+    private let spareExchanges = Spares<Exchange>(maximum: 1024, lasting: 64)
     private var ownedNames: (session: PolicySession, names: NameSet)?
 
     init(_ setup: ProxySetup, _ state: WorkerState) {

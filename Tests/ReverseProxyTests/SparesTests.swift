@@ -4,7 +4,7 @@ import Testing
 
 @Suite struct `Things kept as spares` {
     private func filled(_ count: Int) -> Spares<Int> {
-        var spares = Spares<Int>(maximum: 20, lasting: 4)
+        let spares = Spares<Int>(maximum: 20, lasting: 4)
         for number in 0..<count {
             let isTaken = spares.give(number)
             #expect(isTaken)
