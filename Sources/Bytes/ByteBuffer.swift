@@ -208,6 +208,16 @@ import Glibc
     public func lowercaseASCII(in range: Range<Int>) {
         precondition(range.lowerBound >= 0 && range.upperBound <= count, "a range within the buffer's bounds")
         let place = unsafe state.pointee.base + state.pointee.start
+        guard range.count < 8 else {
+            // Eight at a time, of the last eight some perhaps once more.
+            var index = range.lowerBound
+            while true {
+                let word = unsafe (place + index).loadUnaligned(as: UInt64.self)
+                unsafe place.storeBytes(of: word.lowercasedASCII, toByteOffset: index, as: UInt64.self)
+                guard index < range.upperBound &- 8 else { return }
+                index = min(index &+ 8, range.upperBound &- 8)
+            }
+        }
         for index in range {
             let byte = unsafe place.load(fromByteOffset: index, as: UInt8.self)
             unsafe place.storeBytes(of: byte.lowercasedASCII, toByteOffset: index, as: UInt8.self)

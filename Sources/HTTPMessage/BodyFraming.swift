@@ -19,7 +19,7 @@ struct FramingFields {
         if field.kind == .contentLength {
             // Twice the same would be legal to accept (RFC 9110 §8.6), and is what two parsers disagree about.
             guard length == nil else { throw MessageRefusal("There is more than one Content-Length.") }
-            length = try Self.length(value)
+            length = try BodyFraming.contentLength(value)
         } else {
             guard !hasTransferEncoding else { throw MessageRefusal("There is more than one Transfer-Encoding.") }
             hasTransferEncoding = true
@@ -39,8 +39,11 @@ struct FramingFields {
         }
         return length.map(BodyFraming.length) ?? unframed
     }
+}
 
-    private static func length(_ digits: Span<UInt8>) throws(MessageRefusal) -> Int {
+extension BodyFraming {
+    /// The value of a Content-Length: one number of bytes in decimal digits (RFC 9110 §8.6).
+    public static func contentLength(_ digits: Span<UInt8>) throws(MessageRefusal) -> Int {
         // 18 digits fit 63 bits, and are an exabyte.
         guard digits.count > 0, digits.count <= 18 else { throw MessageRefusal("The Content-Length is no number of bytes.") }
         var length = 0

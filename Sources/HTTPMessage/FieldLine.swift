@@ -90,8 +90,8 @@ public enum FieldKind: UInt8, Sendable {
 extension Span where Element == UInt8 {
     /// Whether a backend may take this name for another: it has a byte that may be read as `-`.
     public var mayBeFolded: Bool {
-        for index in indices where self[index] != self[index].foldedInHeaderName { return true }
-        return false
+        let (underscore, dot) = (SIMD16(repeating: UInt8(ascii: "_")), SIMD16(repeating: UInt8(ascii: ".")))
+        return firstIndex { ($0 .== underscore) .| ($0 .== dot) } != nil
     }
 
     /// Whether these bytes are `name`, letters in any case and with `_` or `.` for `-`: whether a backend may take one name for

@@ -49,6 +49,7 @@ public enum FieldRules {
     ///
     /// - Parameter name: a name that ``isHeaderName(_:)`` accepts.
     public static func mayBeOperatedOn(_ name: Span<UInt8>) -> Bool {
+        guard name.count > 0, beginsAsReserved(name) else { return true }
         guard !name.isOfLettersAndHyphens else { return !isReserved(name) }
         var plain: [UInt8] = []
         for index in name.indices {
@@ -57,6 +58,15 @@ public enum FieldRules {
         return !isReserved(plain.span)
     }
 
+    /// Whether it begins with a letter that a reserved name begins with: most names are told from those by that.
+    private static func beginsAsReserved(_ name: Span<UInt8>) -> Bool {
+        switch name[0] {
+        case UInt8(ascii: "c"), UInt8(ascii: "e"), UInt8(ascii: "h"), UInt8(ascii: "k"), UInt8(ascii: "p"), UInt8(ascii: "t"), UInt8(ascii: "u"): true
+        default: false
+        }
+    }
+
+    /// Each of these names begins with a letter of ``beginsAsReserved(_:)``.
     private static func isReserved(_ name: Span<UInt8>) -> Bool {
         if name.count >= 6, name[0] == UInt8(ascii: "p"), name.extracting(0..<6).equals("proxy-") { return true }
         switch name.count {

@@ -21,6 +21,18 @@ import Testing
         }
     }
 
+    @Test func `puts no byte into lower case but the letters of ASCII, however many there are`() {
+        for count in 0..<20 {
+            for byte in UInt8.min...UInt8.max {
+                let buffer = ByteBuffer(capacity: 64)
+                for place in 0..<count { buffer.append(place % 3 == 0 ? byte : byte ^ UInt8(place)) }
+                let expected = buffer.bytes.array.map(\.lowercasedASCII)
+                buffer.lowercaseASCII(in: 0..<count)
+                #expect(buffer.bytes.array == expected)
+            }
+        }
+    }
+
     @Test func `puts letters into lower case where it is told to`() {
         let buffer = ByteBuffer(capacity: 16)
         buffer.append("-ETag[Z]@ETag")

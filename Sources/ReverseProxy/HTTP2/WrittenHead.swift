@@ -77,8 +77,7 @@ struct WrittenHead {
         case .connection, .hopByHop: break
         case .transferEncoding: framing = .chunked
         case .contentLength:
-            guard let length = Int(bytes.extracting(value).text), length >= 0 else { throw Self.malformed }
-            framing = .length(length)
+            framing = .length(try BodyFraming.contentLength(bytes.extracting(value)))
             fields.append(FieldList.Field(name: start..<colon, value: value))
         default:
             if isWebSocket, name.equals("sec-websocket-accept") { break }
