@@ -13,14 +13,14 @@ import Testing
     }
 
     @Test func `give out what came last, and take no more than they may keep`() {
-        var spares = filled(20)
+        let spares = filled(20)
         let isTaken = spares.give(20)
         let (last, beforeLast, others, none) = (spares.take(), spares.take(), spares.takeAll(), spares.take())
         #expect(!isTaken && last == 19 && beforeLast == 18 && others == Array(0..<18) && none == nil)
     }
 
     @Test func `lose half of what nothing needs, time after time, down to those that last`() {
-        var spares = filled(20)
+        let spares = filled(20)
         let (first, second) = (spares.takeSurplus(), spares.takeSurplus())
         #expect(first.isEmpty, "that they were given is need enough")
         #expect(second == Array(0..<8))
@@ -31,7 +31,7 @@ import Testing
     }
 
     @Test func `keep what is needed now and then`() throws {
-        var spares = filled(20)
+        let spares = filled(20)
         _ = spares.takeSurplus()
         for _ in 0..<5 {
             let taken = (0..<17).map { _ in spares.take() }

@@ -46,7 +46,8 @@ final class RequestDraft {
 
     /// - Parameter authority: host and perhaps port; empty where the request names none.
     func setAuthority(_ authority: Span<UInt8>) throws(MessageRefusal) {
-        if !authority.equals(lastAuthority.span) {
+        let last = lastAuthority
+        if !authority.equals(last.span) {
             guard authority.count == 0 || Authority.isValid(authority), authority.count <= ProtocolLimits.authorityBytes else {
                 throw MessageRefusal("The Host is no host name or address with or without a port.")
             }
