@@ -12,18 +12,15 @@ extension Span where Element == UInt8 {
     @inlinable @inline(__always)
     public func firstIndex(from start: Int = 0, where areWanted: (SIMD16<UInt8>) -> SIMDMask<SIMD16<Int8>>) -> Int? {
         precondition(start >= 0, "a search begins within the bytes")
-        let bytes = unsafe self.bytes
         var index = start
         while count &- index >= 16 {
-            let block = unsafe bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: index, as: SIMD16<UInt8>.self)
-            if let place = areWanted(block).firstIndex { return index &+ place }
+            if let place = areWanted(block(at: index)).firstIndex { return index &+ place }
             index &+= 16
         }
         guard index < count else { return nil }
         guard count &- start < 16 else {
             // The last sixteen, of which those that were looked at before are none that is wanted.
-            let last = unsafe bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: count &- 16, as: SIMD16<UInt8>.self)
-            return areWanted(last).firstIndex.map { count &- 16 &+ $0 }
+            return areWanted(block(at: count &- 16)).firstIndex.map { count &- 16 &+ $0 }
         }
         // All there are: the zeros behind them are no find.
         guard let place = areWanted(shortBlock(from: index)).firstIndex, index &+ place < count else { return nil }

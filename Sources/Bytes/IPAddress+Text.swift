@@ -29,15 +29,8 @@ extension ByteBuffer {
     private func append(dotted address: Span<UInt8>) {
         for index in address.indices {
             if index > 0 { append(UInt8(ascii: ".")) }
-            append(octet: address[index])
+            append(decimal: Int(address[index]))
         }
-    }
-
-    private func append(octet: UInt8) {
-        let zero = UInt8(ascii: "0")
-        if octet >= 100 { append(zero + octet / 100) }
-        if octet >= 10 { append(zero + octet / 10 % 10) }
-        append(zero + octet % 10)
     }
 
     func append(hexadecimal number: UInt16) {
