@@ -110,4 +110,19 @@ private enum Sample {
         var request = CheckRequest()
         #expect(throws: Never.self) { try request.read(bytes.span, 0..<bytes.count) }
     }
+    @Test func `of a header to set is the same, however short it is`() {
+        func field(_ number: UInt8, _ value: [UInt8]) -> [UInt8] {
+            let length = value.count < 128 ? [UInt8(value.count)] : [UInt8(value.count & 0x7F) | 0x80, UInt8(value.count >> 7)]
+            return [number << 3 | 2] + length + value
+        }
+        let name = Array("x-ratelimit-remaining".utf8)
+        for count in 0...200 {
+            let value = [UInt8](repeating: 0x39, count: count)
+            let output = ByteBuffer(capacity: 16)
+            CheckResponseWriter.Fields(to: output).setResponseHeader(name.span, byteCount: count) { $0.append(value) }
+            // By the numbers of `HeaderValueOption`: the header, what becomes of one that is there, and that an empty one is kept.
+            let rest: [UInt8] = [3 << 3, 2] + (count == 0 ? [4 << 3, 1] : [])
+            #expect(output.bytes.array == field(6, field(1, field(1, name) + field(2, value)) + rest))
+        }
+    }
 }
