@@ -35,7 +35,7 @@ private func makeCallbacks() -> OpaquePointer? {
     return unsafe callbacks
 }
 
-func makeSession() -> OpaquePointer {
+func makeSession(in memory: SessionMemory) -> OpaquePointer {
     var options: OpaquePointer?
     unsafe nghttp2_option_new(&options)
     defer { unsafe nghttp2_option_del(options) }
@@ -46,8 +46,8 @@ func makeSession() -> OpaquePointer {
     // The library's own limit of resets ends the connection by INTERNAL_ERROR; a ``FrameBudget`` says what is the matter.
     unsafe nghttp2_option_set_stream_reset_rate_limit(options, 1 << 32, 1 << 32)
     var session: OpaquePointer?
-    var memory = unsafe leanMemory
-    guard unsafe nghttp2_session_server_new3(&session, callbacks, nil, options, &memory) == 0, let session = unsafe session else {
+    let result = unsafe memory.lend { unsafe nghttp2_session_server_new3(&session, callbacks, nil, options, $0) }
+    guard result == 0, let session = unsafe session else {
         fatalError("no memory for an HTTP/2 session")
     }
     return unsafe session

@@ -21,6 +21,7 @@ final class WorkerState {
     let tasks: ServingTasks
     /// HTTP/2 connections to upstreams, each for a task to move its bytes.
     let newSessions: SessionQueue
+    let idle = IdleConnections()
     /// Of all workers.
     private let connections: SharedCount
     /// Of this one.
@@ -105,6 +106,7 @@ final class WorkerState {
             noteReadiness()
             latest?.sweep()
             tasks.trim()
+            idle.sweep()
             if isDraining, loop.nowMilliseconds >= drainDeadline { loop.wakeAll() }
         }
     }

@@ -1,13 +1,14 @@
 """What a client's connection by TLS holds while it waits for its next request: no more than nginx's."""
 
 import contextlib
-import ssl
 import socket
+import ssl
 
 import pytest
 
 from harness import Authority, ScriptedUpstream, TLSGateway, answer, free_port, token, until
 from harness.gateway import listens
+from harness.http2 import HTTP2Client
 from harness.process import Process, environment
 
 CONNECTIONS = 500
@@ -35,7 +36,7 @@ def nginx(authority, upstream, tmp_path):
         http {{
             access_log off; keepalive_timeout 600; {temporary}
             server {{
-                listen 127.0.0.1:{port} ssl; ssl_protocols TLSv1.2 TLSv1.3;
+                listen 127.0.0.1:{port} ssl http2; ssl_protocols TLSv1.2 TLSv1.3;
                 ssl_certificate {identity.certificate}; ssl_certificate_key {identity.key};
                 location / {{ proxy_pass {upstream.url}; }}
             }}
@@ -89,3 +90,36 @@ def test_an_idle_connection_by_tls_is_no_dearer_than_nginxs(gateway, nginx, auth
     ours, theirs = (bytes_each(process, port, client) for process, port in ((gateway.proxy, gateway.port), (nginx, nginx.port)))
     print(f"{ours:,.0f} bytes, nginx {theirs:,.0f}")
     assert 0 < ours <= theirs
+
+
+def test_an_idle_connection_by_tls_and_http2_is_no_dearer_than_nginxs_and_goes_on(gateway, nginx, authority):
+    secure = authority.client()
+    secure.set_alpn_protocols(["h2"])
+    credential = token(expires_in=86_400)
+
+    def open_one(stack, port):
+        plain = stack.enter_context(socket.create_connection(("127.0.0.1", port), 20))
+        return HTTP2Client(port, sock=stack.enter_context(secure.wrap_socket(plain, server_hostname="localhost")))
+
+    def ask(client):
+        # In the same words each time: those of the connection's table of fields, after the first.
+        got = client.answer(client.request("GET", "/api/idle", token=credential))
+        assert (got.status, bytes(got.body)) == (200, b"here")
+
+    def growth(process, port, stack):
+        for _ in range(50):
+            ask(open_one(stack, port))
+        before = memory(process)
+        clients = [open_one(stack, port) for _ in range(CONNECTIONS)]
+        for client in clients:
+            ask(client)
+        return clients, lambda: (memory(process) - before) / CONNECTIONS
+
+    with contextlib.ExitStack() as stack:
+        _, theirs = growth(nginx, nginx.port, stack)
+        clients, ours = growth(gateway.proxy, gateway.port, stack)
+        at_once = ours()
+        until(lambda: ours() <= theirs(), what=f"less than nginx's {theirs():,.0f} bytes a connection; at once it is {at_once:,.0f}")
+        print(f"{ours():,.0f} bytes, {at_once:,.0f} at once; nginx {theirs():,.0f}")
+        for client in clients:
+            ask(client)

@@ -46,6 +46,10 @@ final class HTTP2Connection {
     /// Whether there is more to send than one turn's, and the kernel takes it.
     private var hasMore = false
     private var isLost = false
+    /// Among the ``IdleConnections``.
+    var placeWhenIdle: Int?
+    /// Whether it was served since ``settle()``.
+    private var wasServed = false
 
     /// - Parameters:
     ///   - client: the connection as a whole.
@@ -77,6 +81,7 @@ final class HTTP2Connection {
     ///
     /// - Returns: whether the connection is over and closed; where not, it rests until something happens on it.
     func serve() async -> Bool {
+        wasServed = true
         var rounds = 0
         while true {
             if worker.isDraining { session.drain() }
@@ -93,8 +98,7 @@ final class HTTP2Connection {
                 if rounds % Self.roundsPerTurn == 0 { await client.waiter.yieldTurn() }
                 continue
             }
-            stripBuffers()
-            client.waiter.rest(self)
+            rest()
             return false
         }
     }
@@ -119,6 +123,7 @@ final class HTTP2Connection {
 
     /// Closes the connection, gently where the client has yet to read why.
     private func close() async {
+        worker.state.idle.remove(self)
         if !isLost, session.ending != nil {
             worker.state.logger.info("HTTP/2 connection ended: \(session.ending ?? "")")
             input.clear()
@@ -165,10 +170,24 @@ final class HTTP2Connection {
         worker.loop.flushAtEndOfTurn(self)
     }
 
-    private func stripBuffers() {
+    private func rest() {
         worker.loop.buffers.strip(input)
         worker.loop.buffers.strip(output)
-        if phase == .idle { session.releaseSpares() }
+        if phase == .idle {
+            session.releaseSpares()
+            worker.state.idle.add(self)
+        }
+        client.waiter.rest(self)
+    }
+
+    /// Lets the session sleep where the connection has been idle since the last call.
+    ///
+    /// - Returns: whether there is nothing more to be done until it rests again.
+    func settle() -> Bool {
+        guard phase == .idle else { return true }
+        defer { wasServed = false }
+        if !wasServed { session.sleep() }
+        return session.isAsleep
     }
 
     // MARK: Its end
