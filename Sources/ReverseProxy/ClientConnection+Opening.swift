@@ -6,15 +6,18 @@ import TLS
 extension ClientConnection {
     /// Begins what the listener wants spoken on a connection it brought. Nil where that came to nothing.
     static func open(
-        _ socket: Socket, from address: SocketAddress, by listener: ListenerSetup, on waiter: Waiter, in worker: WorkerContext
+        _ socket: Socket, from address: SocketAddress, _ arrival: Arrival, at listener: ListenerSetup, on waiter: Waiter, in worker: WorkerContext
     ) async -> ClientConnection? {
+        let trusted = worker.configuration.trustedProxies
         guard let certificates = listener.certificates else {
-            return ClientConnection(socket, from: address, by: listener, on: waiter, in: worker)
+            let peer = ClientPeer(address, arrival, at: listener, certificate: nil, trusted: trusted)
+            return ClientConnection(socket, from: peer, on: waiter, in: worker)
         }
         do throws(TLSFailure) {
             let stream = try await beginTLS(on: socket, certificates, waiter, worker)
-            return ClientConnection(
-                stream, from: address, by: listener, certificate: try described(try stream.peerCertificate), on: waiter, in: worker)
+            let certificate = try described(try stream.peerCertificate)
+            let peer = ClientPeer(address, arrival, at: listener, certificate: certificate, trusted: trusted)
+            return ClientConnection(stream, from: peer, on: waiter, in: worker)
         } catch {
             // Whoever scans the network causes these: no matter for the operator.
             worker.state.logger.debug("no TLS with \(address): \(error)")

@@ -19,18 +19,9 @@ enum AfterExchange {
 final class ClientConnection {
     let stream: any ByteStream
     let waiter: Waiter
-    /// The peer's IP address as text; empty where it came by a Unix socket.
-    let peerAddress: [UInt8]
-    let peerPort: UInt16
-    /// Whether the peer is a proxy that is trusted to say whom a request comes from.
-    private(set) var isTrusted = false
-    /// How it came to the listener.
-    var arrival = Arrival() { didSet { judgePeer() } }
-    /// Where it came in.
-    let listener: ListenerSetup
-    /// What the policy daemon is told of the certificate that the client has shown; nil for none.
-    let certificate: [UInt8]?
     private(set) var worker: WorkerContext
+    /// Whom it is from, as the worker's configuration has it.
+    private(set) var peer: ClientPeer
     /// Whether it is one stream of many on an HTTP/2 connection.
     let isHTTP2: Bool
     /// Whether its first bytes have yet to be read.
@@ -39,52 +30,46 @@ final class ClientConnection {
     /// What a client may still send while its connection is closed gently.
     private static let lingerBytes = 1024 * 1024
 
-    /// - Parameter waiter: the one the stream was waited for with.
-    init(
-        _ stream: any ByteStream, from address: SocketAddress, by listener: ListenerSetup, certificate: [UInt8]? = nil,
-        on waiter: Waiter, in worker: WorkerContext
-    ) {
+    /// - Parameters:
+    ///   - peer: as `worker` has it.
+    ///   - waiter: the one the stream was waited for with.
+    init(_ stream: any ByteStream, from peer: ClientPeer, on waiter: Waiter, in worker: WorkerContext) {
         self.stream = stream
+        self.peer = peer
         self.worker = worker
-        self.listener = listener
-        self.certificate = certificate
         self.waiter = waiter
-        peerAddress = Array(address.host.utf8)
-        peerPort = UInt16(address.port)
         isHTTP2 = false
         stream.waiter = waiter
-        judgePeer()
     }
 
-    private func judgePeer() {
-        let trusted = worker.configuration.trustedProxies
-        isTrusted = arrival.isKnown && trusted.contains(peerAddress)
-        // From before a reload: whom the peer relays there, only the header could have said.
-        if trusted.sendProxyHeader, !arrival.hasProxyHeader { isTrusted = false }
-    }
-
-    /// A stream of the HTTP/2 connection that `connection` is as a whole.
-    init(_ stream: any ByteStream, of connection: ClientConnection, in worker: WorkerContext) {
+    /// What one stream after the other of HTTP/2 connections is to an exchange, each from when it began to (``begin(on:)``) until it ended.
+    ///
+    /// - Parameter connection: that of the first of them.
+    init(_ stream: DownstreamStream, on connection: ClientConnection, in worker: WorkerContext) {
         self.stream = stream
         self.worker = worker
+        peer = connection.peer
         waiter = Waiter(loop: worker.loop)
-        peerAddress = connection.peerAddress
-        peerPort = connection.peerPort
         isHTTP2 = true
-        listener = connection.listener
-        certificate = connection.certificate
-        isTrusted = connection.isTrusted
         stream.waiter = waiter
-        arrival = connection.arrival
-        // A reload has come since the stream began.
-        if worker !== connection.worker { judgePeer() }
     }
+
+    /// A stream begins.
+    ///
+    /// - Parameter connection: its connection as a whole.
+    func begin(on connection: ClientConnection) {
+        // A reload may have come since its request was taken in.
+        peer = worker === connection.worker ? connection.peer : connection.peer.judged(by: worker.configuration.trustedProxies)
+    }
+
+    /// The stream has ended.
+    func end() { waiter.clearDeadline() }
 
     /// Has what comes next judged by the latest configuration.
     func followReload() {
         guard worker.isRetired, let latest = worker.state.latest else { return }
         worker = latest
-        judgePeer()
+        peer = peer.judged(by: latest.configuration.trustedProxies)
     }
 
     /// What came of serving a connection.

@@ -147,7 +147,7 @@ extension Exchange {
         }
         appendRequestID()
         fields(output)
-        output.append(client.listener.strictTransportSecurityLine)
+        output.append(client.peer.listener.strictTransportSecurityLine)
         output.append("Content-Length: ")
         output.append(decimal: body.count)
         output.append("\r\nDate: ")

@@ -156,8 +156,8 @@ extension Exchange {
         let header = ByteBuffer(capacity: 128)
         let address = clientAddress(client)
         // Of whom a proxy in front has told the address, nobody knows the port.
-        let source = IPAddress(address.span).map { ProxyHeader.End(address: $0, port: origin.client == nil ? client.peerPort : 0) }
-        ProxyHeader.append(version, from: source, to: client.arrival.destination, to: header)
+        let source = IPAddress(address.span).map { ProxyHeader.End(address: $0, port: origin.client == nil ? client.peer.port : 0) }
+        ProxyHeader.append(version, from: source, to: client.peer.arrival.destination, to: header)
         return header
     }
 

@@ -81,7 +81,7 @@ extension Exchange {
 
     /// Who asked for what, by which way (RFC 9110 §7.6.3). What the client itself says of it is not believed, so not passed on.
     private func appendForwardingFields(_ client: ClientConnection, _ bytes: Span<UInt8>) {
-        let (output, chain, peerAddress) = (upstreamOutput, origin.chain, client.peerAddress)
+        let (output, chain, peerAddress) = (upstreamOutput, origin.chain, client.peer.address)
         if !chain.isEmpty {
             output.append("X-Forwarded-For: ")
             output.append(chain.bytes)
@@ -91,7 +91,7 @@ extension Exchange {
         } else if !peerAddress.isEmpty {
             output.append(field: "X-Forwarded-For", peerAddress.span)
         }
-        output.append((origin.scheme ?? client.listener.scheme) == .https ? "X-Forwarded-Proto: https\r\n" : "X-Forwarded-Proto: http\r\n")
+        output.append((origin.scheme ?? client.peer.listener.scheme) == .https ? "X-Forwarded-Proto: https\r\n" : "X-Forwarded-Proto: http\r\n")
         let host = self.host.bytes(in: bytes)
         if !host.isEmpty { output.append(field: "X-Forwarded-Host", host) }
         if worker.configuration.sendsForwarded { appendForwarded(client, host) }
@@ -100,7 +100,7 @@ extension Exchange {
 
     /// The same in one field (RFC 7239): for whom the request is, and behind that which trusted proxy it came by.
     private func appendForwarded(_ client: ClientConnection, _ host: Span<UInt8>) {
-        let (output, address, peerAddress) = (upstreamOutput, clientAddress(client), client.peerAddress)
+        let (output, address, peerAddress) = (upstreamOutput, clientAddress(client), client.peer.address)
         output.append("Forwarded: for=")
         output.append(node: address.span)
         if !host.isEmpty {
@@ -108,7 +108,7 @@ extension Exchange {
             output.append(host)
             output.append("\"")
         }
-        output.append((origin.scheme ?? client.listener.scheme) == .https ? ";proto=https" : ";proto=http")
+        output.append((origin.scheme ?? client.peer.listener.scheme) == .https ? ";proto=https" : ";proto=http")
         if origin.client != nil {
             output.append(", for=")
             output.append(node: peerAddress.span)

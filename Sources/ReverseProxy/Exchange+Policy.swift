@@ -50,7 +50,7 @@ extension Exchange {
     }
 
     /// The address of whom the request comes from, as text; empty where nobody knows more than that it came by a Unix socket.
-    func clientAddress(_ client: ClientConnection) -> [UInt8] { origin.client == nil ? client.peerAddress : origin.address }
+    func clientAddress(_ client: ClientConnection) -> [UInt8] { origin.client == nil ? client.peer.address : origin.address }
 
     /// The host that the client asked.
     var host: ByteRange { origin.host.isEmpty ? head.host : origin.host }
@@ -60,11 +60,11 @@ extension Exchange {
         let bytes = input.bytes
         let (wanted, address) = (connection.session.wantedHeaders, clientAddress(client))
         connection.send(
-            check, method: head.methodName.bytes(in: bytes), scheme: origin.scheme ?? client.listener.scheme, authority: host.bytes(in: bytes),
+            check, method: head.methodName.bytes(in: bytes), scheme: origin.scheme ?? client.peer.listener.scheme, authority: host.bytes(in: bytes),
             target: target.range.bytes(in: bytes), peerAddress: address.span,
-            peerPort: origin.client == nil ? client.peerPort : nil
+            peerPort: origin.client == nil ? client.peer.port : nil
         ) { writer in
-            if let certificate = client.certificate { writer.certificate(certificate.span) }
+            if let certificate = client.peer.certificate { writer.certificate(certificate.span) }
             let bytes = input.bytes
             for field in head.fields {
                 let name = field.name.bytes(in: bytes)

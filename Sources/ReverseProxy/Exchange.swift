@@ -31,7 +31,21 @@ final class Exchange {
 
     var forwarding = Forwarding()
 
+    /// What it serves streams of HTTP/2 with, one after the other; nil before the first.
+    private var streamServed: (stream: DownstreamStream, client: ClientConnection)?
+
     init(in worker: WorkerContext) { self.worker = worker }
+
+    /// The stream of HTTP/2 that it serves, or is to serve, and what that is to it as a client.
+    ///
+    /// - Parameter connection: the stream's connection as a whole.
+    func stream(on connection: ClientConnection) -> (stream: DownstreamStream, client: ClientConnection) {
+        if let streamServed { return streamServed }
+        let stream = DownstreamStream(worker.state)
+        let new = (stream, ClientConnection(stream, on: connection, in: worker))
+        streamServed = new
+        return new
+    }
 
     func run(for client: ClientConnection) async -> AfterExchange {
         begin()
@@ -41,7 +55,7 @@ final class Exchange {
                 noteHead(client)
                 correlate(client)
                 try judge()
-                if client.isTrusted { try readOrigin() }
+                if client.peer.isTrusted { try readOrigin() }
             case .nothing: return .keepAlive
             case .ended: return .close
             }
@@ -79,7 +93,7 @@ final class Exchange {
 
     private func handle(_ client: ClientConnection) async -> AfterExchange {
         if isHealthRequest { return await answerHealth(client) }
-        if origin.scheme != .https, let redirect = client.listener.redirect { return await answerRedirect(redirect, client) }
+        if origin.scheme != .https, let redirect = client.peer.listener.redirect { return await answerRedirect(redirect, client) }
         switch await ask(client) {
         case .allowed: break
         case .denied: return await answerDenial(client)
@@ -221,7 +235,7 @@ final class Exchange {
         guard configuration.requestIDs != .off || configuration.traceContext != .off else { return }
         let input = self.input
         correlation.note(
-            record.hasHead ? head.fields : [], input.bytes, isTrusted: client.isTrusted, configuration.requestIDs, configuration.traceContext,
+            record.hasHead ? head.fields : [], input.bytes, isTrusted: client.peer.isTrusted, configuration.requestIDs, configuration.traceContext,
             worker.state.random)
     }
 

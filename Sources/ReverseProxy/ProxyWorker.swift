@@ -170,7 +170,7 @@ actor ProxyWorker {
             switch work {
             case .request(let client): await serve(client)
             case .frames(let connection): await serve(connection)
-            case .stream(let stream, let exchange, let connection): await connection.serve(stream, with: exchange)
+            case .stream(let exchange, let connection): await connection.serve(with: exchange)
             case .arrival(let connection):
                 if let client = await open(connection) { await serve(client) } else { state.connectionEnded() }
             }
@@ -193,16 +193,15 @@ actor ProxyWorker {
     private func open(_ connection: NewConnection) async -> ClientConnection? {
         guard let context = state.latest else { return nil }
         let (socket, waiter) = (connection.socket, Waiter(loop: loop))
-        guard let (address, arrival) = await context.receiveProxyHeader(from: socket, connection.peer, on: waiter) else {
+        guard let (address, told) = await context.receiveProxyHeader(from: socket, connection.peer, on: waiter) else {
             socket.close()
             return nil
         }
-        guard let client = await ClientConnection.open(socket, from: address, by: connection.listener, on: waiter, in: context) else { return nil }
-        client.arrival = arrival
+        var arrival = told
         if context.tellsDestinations, arrival.destination == nil, let local = socket.localAddress, let address = local.ipAddress {
-            client.arrival.destination = ProxyHeader.End(address: address, port: UInt16(clamping: local.port))
+            arrival.destination = ProxyHeader.End(address: address, port: UInt16(clamping: local.port))
         }
-        return client
+        return await ClientConnection.open(socket, from: address, arrival, at: connection.listener, on: waiter, in: context)
     }
 
     /// Stops accepting; ``run(_:)`` returns when what is in flight is done, or its time is over.

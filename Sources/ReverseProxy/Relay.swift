@@ -261,7 +261,7 @@ struct Relay {
         responseCoding = coding ?? .identity
         let endIsSeen = coding != .identity || framing.isAnnounced
         keepsClient = exchange.head.keepsAlive && isRequestSent && endIsSeen && !exchange.worker.isDraining
-        exchange.appendResponseHead(coding, keepsAlive: keepsClient, by: client.listener)
+        exchange.appendResponseHead(coding, keepsAlive: keepsClient, by: client.peer.listener)
         exchange.record.status = exchange.response.status
         if breakerWaits { exchange.tellBreakerOfAnswer() }
         exchange.record.noteUpstream()

@@ -7,8 +7,8 @@ enum Work {
     case request(ClientConnection)
     /// An HTTP/2 connection on which something has happened.
     case frames(HTTP2Connection)
-    /// A stream of one, and what has taken in its request's head.
-    case stream(DownstreamStream, Exchange, HTTP2Connection)
+    /// A stream of one, whose request's head the exchange has taken in.
+    case stream(Exchange, HTTP2Connection)
 }
 
 /// A connection that a listener has brought.

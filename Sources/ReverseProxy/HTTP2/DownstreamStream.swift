@@ -4,7 +4,7 @@ import HTTP2
 import HTTPMessage
 
 /// A client's HTTP/2 stream, shown to an ``Exchange`` as a connection that brings the content of one HTTP/1.1 request, whose head it has, and
-/// takes its response: so that policy, refusals, forwarding and the log are the same for both.
+/// takes its response: so that policy, refusals, forwarding and the log are the same for both. Used again for the next stream.
 ///
 /// Back-pressure goes through it both ways. The client's window opens again as the exchange takes the content, and
 /// ``isWritable`` is false while the client leaves too much of the response unread.
@@ -18,39 +18,56 @@ final class DownstreamStream: ByteStream {
     /// Why the request is none, where it isn't.
     private(set) var refusal: MessageRefusal?
     /// Whether it asks for a WebSocket by CONNECT (RFC 8441). What is no HTTP/1.1 message then follows the head both ways.
-    let isWebSocket: Bool
+    private(set) var isWebSocket = false
 
-    private let connection: HTTP2Connection
-    /// Nil once it is closed.
-    private var stream: ServerStream?
     private let worker: WorkerState
+    /// Nil before it begins, and once the exchange is done.
+    private var connection: HTTP2Connection?
+    /// Nil once it is closed, as well.
+    private var stream: ServerStream?
     private var request: ArrivingMessage
-    /// Whether the exchange is: nobody takes content any more.
-    private var isDone = false
-    private var response: ResponseText
+    private var response = ResponseText()
+
+    init(_ worker: WorkerState) {
+        self.worker = worker
+        request = ArrivingMessage(worker.loop.buffers)
+    }
 
     /// - Parameter exchange: takes in the request's head.
-    init(_ stream: ServerStream, isEnd: Bool, of connection: HTTP2Connection, for exchange: Exchange) {
-        let worker = exchange.worker
+    func begin(_ stream: ServerStream, isEnd: Bool, on connection: HTTP2Connection, for exchange: Exchange) {
         var text = RequestText(stream.headers)
         self.stream = stream
         self.connection = connection
-        self.worker = worker.state
-        request = ArrivingMessage(worker.loop.buffers)
+        var request = ArrivingMessage(worker.loop.buffers)
         isWebSocket = text.isWebSocket
-        response = ResponseText(answering: text.isHead ? .head : .other, isWebSocket: isWebSocket, limits: worker.limits)
+        response = ResponseText(answering: text.isHead ? .head : .other, isWebSocket: isWebSocket, limits: exchange.worker.limits)
         do throws(MessageRefusal) {
             request.isChunked = try exchange.take(&text, isEnd: isEnd)
+            refusal = nil
         } catch {
             refusal = error
         }
         request.isEndTaken = !request.isChunked && !isWebSocket
+        self.request = request
+    }
+
+    /// Gives what it borrowed back: the exchange is done, and nobody takes content any more.
+    func end() {
+        let byteCount = request.contentByteCount
+        if byteCount > 0 {
+            connection?.dropContent(byteCount)
+            var request = takeRequest()
+            request.drop()
+            self.request = request
+        }
+        stream?.context = nil
+        stream = nil
+        connection = nil
     }
 
     // MARK: What the connection brings
 
     func receive(content bytes: Span<UInt8>) {
-        guard !isDone else { return connection.dropContent(bytes.count) }
         var request = takeRequest()
         request.append(content: bytes)
         self.request = request
@@ -112,9 +129,9 @@ final class DownstreamStream: ByteStream {
 
     /// Opens the client's window by what the exchange has taken.
     private func giveBack(_ byteCount: Int) {
-        guard let stream else { return connection.dropContent(byteCount) }
+        guard let stream else { connection?.dropContent(byteCount); return }
         stream.consume(byteCount)
-        connection.flushAtEndOfTurn()
+        connection?.flushAtEndOfTurn()
     }
 
     func send(_ buffer: ByteBuffer) -> SendResult {
@@ -126,7 +143,7 @@ final class DownstreamStream: ByteStream {
             stream.reset(.internalError)
             return .failed(SystemError.connectionReset)
         }
-        connection.flushAtEndOfTurn()
+        connection?.flushAtEndOfTurn()
         return .sent
     }
 
@@ -148,28 +165,17 @@ final class DownstreamStream: ByteStream {
         var response = self.response
         response.end(on: stream)
         self.response = response
-        connection.flushAtEndOfTurn()
+        connection?.flushAtEndOfTurn()
     }
 
     /// Ends the stream: as it should, where the whole response has been sent; else so that the client sees that it is not whole.
     func close() {
         // A reset overtakes what waits to be sent, which may be the beginning of the response.
-        if stream != nil, !response.isOver { connection.flush() }
+        if stream != nil, !response.isOver { connection?.flush() }
         guard let stream else { return }
         if response.isOver { stream.abandonRequest() } else { stream.reset(.internalError) }
-        connection.flushAtEndOfTurn()
+        connection?.flushAtEndOfTurn()
     }
 
     func reset() { close() }
-
-    /// Gives what it borrowed back: the exchange is done.
-    func end() {
-        isDone = true
-        let byteCount = request.contentByteCount
-        guard byteCount > 0 else { return }
-        connection.dropContent(byteCount)
-        var request = takeRequest()
-        request.drop()
-        self.request = request
-    }
 }

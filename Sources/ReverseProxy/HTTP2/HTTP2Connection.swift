@@ -103,10 +103,11 @@ final class HTTP2Connection {
         }
     }
 
-    /// Runs the exchange of one stream.
-    func serve(_ stream: DownstreamStream, with exchange: Exchange) async {
+    /// Runs the exchange of one stream, which has begun.
+    func serve(with exchange: Exchange) async {
         let worker = exchange.worker
-        let streamClient = ClientConnection(stream, of: client, in: worker)
+        let (stream, streamClient) = exchange.stream(on: client)
+        streamClient.begin(on: client)
         if let refusal = stream.refusal {
             _ = await exchange.refuse(unread: refusal, streamClient)
         } else {
@@ -114,6 +115,7 @@ final class HTTP2Connection {
         }
         stream.close()
         stream.end()
+        streamClient.end()
         worker.giveBack(exchange)
         runningCount -= 1
         worker.setup.streams.remove()
@@ -294,14 +296,16 @@ extension HTTP2Connection: StreamHandler {
         client.followReload()
         let worker = self.worker
         let exchange = worker.takeExchange()
-        let downstream = DownstreamStream(stream, isEnd: isEnd, of: self, for: exchange)
+        let downstream = exchange.stream(on: client).stream
+        downstream.begin(stream, isEnd: isEnd, on: self, for: exchange)
         stream.context = downstream
         runningCount += 1
-        worker.state.tasks.submit(.stream(downstream, exchange, self))
+        worker.state.tasks.submit(.stream(exchange, self))
     }
 
     func received(_ content: Span<UInt8>, on stream: ServerStream) {
-        guard let downstream = stream.context as? DownstreamStream else { return stream.consume(content.count) }
+        // Of a stream that is done with, only the other streams' room is given back.
+        guard let downstream = stream.context as? DownstreamStream else { return dropContent(content.count) }
         downstream.receive(content: content)
     }
 
