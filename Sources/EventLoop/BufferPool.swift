@@ -41,7 +41,7 @@ public final class BufferPool {
         lend(ByteBuffer(capacity: Self.bulkBytes), to: buffer)
     }
 
-    private func lend(_ lender: ByteBuffer, to buffer: ByteBuffer) {
+    private func lend(_ lender: consuming ByteBuffer, to buffer: ByteBuffer) {
         buffer.exchangeStorage(with: lender)
         _ = shells.give(lender)
     }
@@ -65,7 +65,7 @@ public final class BufferPool {
     }
 
     /// Takes back a buffer. One that has grown is let go, so that one large message doesn't stay in memory for good.
-    public func give(_ buffer: ByteBuffer) {
+    public func give(_ buffer: consuming ByteBuffer) {
         buffer.clear()
         switch buffer.capacity {
         case Self.bufferBytes: _ = kept.give(buffer)
@@ -75,26 +75,30 @@ public final class BufferPool {
     }
 }
 
-/// Buffers that are not lent. They are taken out while they change, as in the ``EventLoop``.
-private final class Shelf {
-    private let maximum: Int
-    private var buffers: [ByteBuffer] = []
+/// Buffers that are not lent, as many of them as there are places: they come and go without being counted.
+@safe private final class Shelf {
+    private let places: UnsafeMutableBufferPointer<Unmanaged<ByteBuffer>>
+    private var count = 0
 
-    init(maximum: Int) { self.maximum = maximum }
+    init(maximum: Int) { unsafe places = .allocate(capacity: maximum) }
+
+    deinit {
+        while take() != nil {}
+        unsafe places.deallocate()
+    }
 
     /// The one that was given last.
     func take() -> ByteBuffer? {
-        var buffers = exchange(&self.buffers, with: [])
-        defer { self.buffers = buffers }
-        return buffers.popLast()
+        guard count > 0 else { return nil }
+        count -= 1
+        return unsafe places[count].takeRetainedValue()
     }
 
     /// - Returns: false where there are as many as are kept.
-    func give(_ buffer: ByteBuffer) -> Bool {
-        guard buffers.count < maximum else { return false }
-        var buffers = exchange(&self.buffers, with: [])
-        buffers.append(buffer)
-        self.buffers = buffers
+    func give(_ buffer: consuming ByteBuffer) -> Bool {
+        guard count < places.count else { return false }
+        unsafe places.initializeElement(at: count, to: .passRetained(buffer))
+        count += 1
         return true
     }
 }

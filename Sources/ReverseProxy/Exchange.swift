@@ -31,20 +31,19 @@ final class Exchange {
 
     var forwarding = Forwarding()
 
-    /// What it serves streams of HTTP/2 with, one after the other; nil before the first.
-    private var streamServed: (stream: DownstreamStream, client: ClientConnection)?
+    /// The stream of HTTP/2 that it serves, and what that is to it as a client: one after the other, and nil before the first.
+    private(set) var streamServed: (stream: DownstreamStream, client: ClientConnection)?
 
     init(in worker: WorkerContext) { self.worker = worker }
 
-    /// The stream of HTTP/2 that it serves, or is to serve, and what that is to it as a client.
+    /// What is to begin with the next stream of HTTP/2.
     ///
     /// - Parameter connection: the stream's connection as a whole.
-    func stream(on connection: ClientConnection) -> (stream: DownstreamStream, client: ClientConnection) {
-        if let streamServed { return streamServed }
+    func streamToServe(on connection: ClientConnection) -> DownstreamStream {
+        if let stream = streamServed?.stream { return stream }
         let stream = DownstreamStream(worker.state)
-        let new = (stream, ClientConnection(stream, on: connection, in: worker))
-        streamServed = new
-        return new
+        streamServed = (stream, ClientConnection(stream, on: connection, in: worker))
+        return stream
     }
 
     func run(for client: ClientConnection) async -> AfterExchange {

@@ -163,11 +163,11 @@ actor ProxyWorker {
         }
     }
 
-    private func serve(first work: Work) async {
+    private func serve(first work: consuming Work) async {
         let server = ServingTasks.Server(loop: loop)
-        var next: Work? = work
-        while let work = next {
-            switch work {
+        var next: Work? = consume work
+        while let work = next.take() {
+            switch consume work {
             case .request(let client): await serve(client)
             case .frames(let connection): await serve(connection)
             case .stream(let exchange, let connection): await connection.serve(with: exchange)

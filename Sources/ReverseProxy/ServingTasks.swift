@@ -48,7 +48,7 @@ final class ServingTasks {
     init(loop: EventLoop) { starter = Waiter(loop: loop) }
 
     /// Has `work` done, by a task that is free or is started for it.
-    func submit(_ work: Work) {
+    func submit(_ work: consuming Work) {
         if let server = free.take() {
             server.work = work
             server.waiter.wake()
@@ -75,8 +75,7 @@ final class ServingTasks {
         if let work = takeWaiting() { return work }
         guard !isOver, free.give(server) else { return nil }
         while server.work == nil, !isOver, !server.isDismissed { await server.waiter.park() }
-        defer { server.work = nil }
-        return server.work
+        return server.work.take()
     }
 
     private func takeWaiting() -> Work? {

@@ -74,8 +74,10 @@ final class DownstreamStream: ByteStream {
         waiter?.wake()
     }
 
-    func receiveEnd(trailers: FieldList) {
-        request.end(trailers: trailers)
+    func receiveEnd(of stream: ServerStream) {
+        // A length or the lack of content has told of it already.
+        guard !request.isEndTaken else { return }
+        request.end(trailers: stream.trailers)
         waiter?.wake()
     }
 

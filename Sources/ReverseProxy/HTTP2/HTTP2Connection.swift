@@ -106,7 +106,7 @@ final class HTTP2Connection {
     /// Runs the exchange of one stream, which has begun.
     func serve(with exchange: Exchange) async {
         let worker = exchange.worker
-        let (stream, streamClient) = exchange.stream(on: client)
+        guard let (stream, streamClient) = exchange.streamServed else { preconditionFailure("no stream has begun") }
         streamClient.begin(on: client)
         if let refusal = stream.refusal {
             _ = await exchange.refuse(unread: refusal, streamClient)
@@ -296,7 +296,7 @@ extension HTTP2Connection: StreamHandler {
         client.followReload()
         let worker = self.worker
         let exchange = worker.takeExchange()
-        let downstream = exchange.stream(on: client).stream
+        let downstream = exchange.streamToServe(on: client)
         downstream.begin(stream, isEnd: isEnd, on: self, for: exchange)
         stream.context = downstream
         runningCount += 1
@@ -310,7 +310,7 @@ extension HTTP2Connection: StreamHandler {
     }
 
     func received(endOf stream: ServerStream) {
-        (stream.context as? DownstreamStream)?.receiveEnd(trailers: stream.trailers)
+        (stream.context as? DownstreamStream)?.receiveEnd(of: stream)
     }
 
     func hasRoom(on stream: ServerStream) {
