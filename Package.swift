@@ -58,7 +58,7 @@ let package = Package(
         module("Policy", ["Bytes", "JSON"]),
         // Floor 2
         module("JSONWebToken", ["Bytes", "JSON", "COpenSSL"]),
-        module("HTTP2", ["Bytes", "CNghttp2"]),
+        module("HTTP2", ["Bytes", "CLinux", "CNghttp2"]),
         module("EventLoop", ["Bytes", "CLinux"]),
         module("Settings", ["CLinux", yams, logging]),
         // Floor 3

@@ -39,7 +39,7 @@ import CNghttp2
     var sectionOf: ServerStream?
     let section = FieldSection()
 
-    private let memory = SessionMemory()
+    private let memory: SessionMemory
     private let sessionInMemory: OpaquePointer
     private var session: OpaquePointer {
         memory.wake()
@@ -57,8 +57,10 @@ import CNghttp2
     /// What a client takes at least between two calls of ``resetStalled()``, in bytes, where its answers wait for nothing but each other.
     private static let leastWrittenBytes = 16 * 1024
 
-    public init(_ limits: SessionLimits = SessionLimits(), output: ByteBuffer) {
+    /// - Parameter blocks: the thread's, that its sessions have in common.
+    public init(_ limits: SessionLimits = SessionLimits(), output: ByteBuffer, blocks: SpareBlocks = SpareBlocks()) {
         self.limits = limits
+        memory = SessionMemory(blocks)
         self.output = output
         budget = FrameBudget(limits)
         unsafe sessionInMemory = makeSession(in: memory)

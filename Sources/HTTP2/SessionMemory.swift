@@ -6,23 +6,25 @@ import Glibc
 /// A session that has served a request takes some 13 KB of its own: its structure, a table of streams, the rings of two header tables, and
 /// what was written to of a buffer for a frame. Between requests that is zeros by far the most. So it is made in one room, whose pages the
 /// system gets back in ``sleep()``; the words that aren't zero stand elsewhere until ``wake()``. No address changes. What the library
-/// allocates later, for a stream or a field of a header table, comes from `malloc`.
+/// allocates later, for a stream or a field of a header table, are ``SpareBlocks``.
 @safe final class SessionMemory {
     /// First what is kept, beginning with a ``Head``, then the buffer for a frame: nothing in it is read before it is written again, once
     /// the frame is sent. Both are whole pages.
     private let room: UnsafeMutableRawPointer
+    private let blocks: SpareBlocks
     /// Of each 64 words of the kept part: which are not zero, by a bit each, and those. Nil while the session is awake.
     private var words: [UInt64]?
 
-    init() {
+    init(_ blocks: SpareBlocks) {
         var room: UnsafeMutableRawPointer?
         guard unsafe posix_memalign(&room, pageByteCount, roomByteCount) == 0, let room = unsafe room else {
             fatalError("no memory for an HTTP/2 session")
         }
         // What stood there before may have been written to.
         if unsafe madvise(room, roomByteCount, MADV_DONTNEED) != 0 { unsafe memset(room, 0, roomByteCount) }
-        unsafe room.storeBytes(of: Head(), as: Head.self)
+        unsafe room.initializeMemory(as: Head.self, to: Head(blocks: Unmanaged.passUnretained(blocks)))
         unsafe self.room = room
+        self.blocks = blocks
     }
 
     /// To be called after `nghttp2_session_del`.
@@ -34,11 +36,14 @@ import Glibc
     func lend<Result>(_ body: (UnsafeMutablePointer<nghttp2_mem>) -> Result) -> Result {
         var memory = unsafe nghttp2_mem(
             mem_user_data: room,
-            malloc: { byteCount, room in unsafe place(byteCount, in: room!) ?? malloc(byteCount) },
-            free: { place, room in if unsafe !isPart(place, of: room!) { unsafe free(place) } },
+            malloc: { byteCount, room in unsafe place(byteCount, in: room!) ?? head(of: room!).pointee.blocks._withUnsafeGuaranteedRef { $0.take(byteCount) } },
+            free: { place, room in
+                guard let place = unsafe place, unsafe !isPart(place, of: room!) else { return }
+                unsafe head(of: room!).pointee.blocks._withUnsafeGuaranteedRef { unsafe $0.give(place) }
+            },
             calloc: { count, byteCount, room in unsafe place(count * byteCount, in: room!) ?? calloc(count, byteCount) },
             realloc: { place, byteCount, room in unsafe enlarge(place, to: byteCount, in: room!) })
-        defer { unsafe room.storeBytes(of: Head(isFull: true), as: Head.self) }
+        defer { unsafe head(of: room).pointee.isFull = true }
         return unsafe body(&memory)
     }
 
@@ -97,21 +102,22 @@ private let frameByteCount = 16 * 1024
 private func wholePages(_ byteCount: Int) -> Int { (byteCount + pageByteCount - 1) / pageByteCount * pageByteCount }
 
 /// What the room begins with.
-private struct Head {
+@unsafe private struct Head {
+    let blocks: Unmanaged<SpareBlocks>
     /// Where the next thing will stand, in bytes.
-    var next = 16
+    var next = 32
     var hasFrame = false
-
-    init() {}
-
-    init(isFull: Bool) { (next, hasFrame) = isFull ? (keptByteCount, true) : (16, false) }
+    /// Whether the session is made.
+    var isFull = false
 }
+
+private func head(of room: UnsafeMutableRawPointer) -> UnsafeMutablePointer<Head> { unsafe room.assumingMemoryBound(to: Head.self) }
 
 /// - Returns: zeros; nil where they are to be allocated elsewhere.
 private func place(_ byteCount: Int, in room: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer? {
-    let head = unsafe room.assumingMemoryBound(to: Head.self)
+    let head = unsafe head(of: room)
     let start = unsafe head.pointee.next
-    guard byteCount > 0, byteCount <= keptByteCount - start else { return nil }
+    guard unsafe !head.pointee.isFull, byteCount > 0, byteCount <= keptByteCount - start else { return nil }
     unsafe head.pointee.next = (start + byteCount + 15) / 16 * 16
     return unsafe room + start
 }
@@ -122,8 +128,9 @@ private func isPart(_ place: UnsafeMutableRawPointer?, of room: UnsafeMutableRaw
 
 /// The library allocates its buffers by this.
 private func enlarge(_ place: UnsafeMutableRawPointer?, to byteCount: Int, in room: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer? {
-    let head = unsafe room.assumingMemoryBound(to: Head.self)
-    if unsafe place == nil, byteCount >= frameByteCount, byteCount <= roomByteCount - keptByteCount, unsafe !head.pointee.hasFrame {
+    let head = unsafe head(of: room)
+    let mayBeFrame = byteCount >= frameByteCount && byteCount <= roomByteCount - keptByteCount
+    if unsafe place == nil, mayBeFrame, unsafe !head.pointee.hasFrame, unsafe !head.pointee.isFull {
         unsafe head.pointee.hasFrame = true
         return unsafe room + keptByteCount
     }

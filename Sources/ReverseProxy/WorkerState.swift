@@ -1,4 +1,5 @@
 import EventLoop
+import HTTP2
 import Logging
 import PolicyClient
 import TLS
@@ -22,6 +23,8 @@ final class WorkerState {
     /// HTTP/2 connections to upstreams, each for a task to move its bytes.
     let newSessions: SessionQueue
     let idle = IdleConnections()
+    /// What sessions of HTTP/2 have let go of.
+    let blocks = SpareBlocks()
     /// Of all workers.
     private let connections: SharedCount
     /// Of this one.

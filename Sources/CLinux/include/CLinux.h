@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -262,3 +263,6 @@ int linux_end_process(int handle);
 static inline char **linux_environment(void) { return environ; }
 // What this program was started as (execve(2)): /proc/self/exe would follow the file to where a newer one has pushed it.
 static inline const char *linux_program_path(void) { return (const char *)getauxval(AT_EXECFN); }
+
+// How many bytes may be written at an address that malloc has returned: as many as were asked for, or some more.
+static inline size_t linux_malloc_usable_size(void *place) { return malloc_usable_size(place); }

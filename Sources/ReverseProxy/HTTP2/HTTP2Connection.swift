@@ -71,7 +71,7 @@ final class HTTP2Connection {
         worker.loop.buffers.furnish(input)
         input.append(received.bytes)
         worker.loop.buffers.furnish(output)
-        session = ServerSession(limits, output: output)
+        session = ServerSession(limits, output: output, blocks: worker.state.blocks)
         client.waiter.setDeadline(afterMilliseconds: worker.configuration.timeouts.head)
         nextLookMilliseconds = worker.loop.nowMilliseconds &+ worker.configuration.timeouts.body
         if !input.isEmpty { session.receive(input, for: self, nowMilliseconds: worker.loop.nowMilliseconds) }
