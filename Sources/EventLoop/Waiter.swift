@@ -10,15 +10,17 @@
     private var resting: (any Resting)?
     /// Whether the loop will wake it next turn, once, however often it asks for that.
     var isYielding = false
+    private let deadlines: Deadlines
     let slot: Int
 
     public init(loop: EventLoop) {
         self.loop = loop
-        slot = loop.deadlines.claim()
-        loop.deadlines.attach(self, at: slot)
+        deadlines = loop.deadlines
+        slot = deadlines.claim()
+        deadlines.attach(self, at: slot)
     }
 
-    deinit { loop.deadlines.release(slot) }
+    deinit { deadlines.release(slot) }
 
     /// Suspends until the next ``wake()``. Look at what you wait for in a `while`, never in an `if`.
     ///
@@ -68,13 +70,13 @@
 
     /// Sets the one deadline this task has: ``isDue`` and a wake-up `milliseconds` from now. Replaces the one before.
     public func setDeadline(afterMilliseconds milliseconds: Int64) {
-        loop.deadlines.set(slot, at: loop.nowMilliseconds &+ milliseconds)
+        deadlines.set(slot, at: loop.nowMilliseconds &+ milliseconds)
     }
 
-    public func clearDeadline() { loop.deadlines.set(slot, at: Deadlines.none) }
+    public func clearDeadline() { deadlines.set(slot, at: Deadlines.none) }
 
     /// Whether the deadline has passed.
-    public var isDue: Bool { loop.deadlines[slot] <= loop.nowMilliseconds }
+    public var isDue: Bool { deadlines[slot] <= loop.nowMilliseconds }
 
     /// Parks until the deadline set here has passed, whatever else wakes it: a pause between two tries.
     public func sleep(milliseconds: Int64, unless isOver: () -> Bool = { false }) async {

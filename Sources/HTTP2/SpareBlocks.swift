@@ -39,7 +39,7 @@ import Glibc
         guard byteCount >= 0, size < latest.count, let block = unsafe latest[size] else { return unsafe malloc(byteCount) }
         unsafe latest[size] = block.pointee.next
         self.byteCount &-= size &* 16 &+ 8
-        return unsafe UnsafeMutableRawPointer(block)
+        return UnsafeMutableRawPointer(block)
     }
 
     func give(_ place: UnsafeMutableRawPointer) {

@@ -5,7 +5,7 @@ import HTTPMessage
 
 /// What of an HTTP/2 message has come and an ``Exchange`` has not taken yet, in the order in which it takes it as HTTP/1.1: heads,
 /// content, and the end.
-struct ArrivingMessage {
+final class ArrivingMessage {
     /// What one attempt to take came to.
     enum Taken {
         /// There is nothing to take now.
@@ -34,31 +34,39 @@ struct ArrivingMessage {
     /// - Parameter pool: where buffers are lent from.
     init(_ pool: BufferPool) { self.pool = pool }
 
+    /// Begins with another message, now that nothing is left of the one before.
+    func begin(isChunked: Bool, isEndTaken: Bool) {
+        self.isChunked = isChunked
+        self.isEndTaken = isEndTaken
+        isOver = false
+        if !trailers.isEmpty { trailers = FieldList() }
+    }
+
     var isEmpty: Bool { text == nil && content == nil && (!isOver || isEndTaken) }
     var textByteCount: Int { text?.count ?? 0 }
     var contentByteCount: Int { content?.count ?? 0 }
 
     /// Where what is no content is to be written. ``dropText()`` unless something is.
-    mutating func textToWrite() -> ByteBuffer {
+    func textToWrite() -> ByteBuffer {
         let buffer = text ?? pool.take()
         text = buffer
         return buffer
     }
 
-    mutating func append(content bytes: Span<UInt8>) {
+    func append(content bytes: Span<UInt8>) {
         guard !bytes.isEmpty else { return }
         let buffer = content ?? pool.take()
         content = buffer
         buffer.append(bytes)
     }
 
-    mutating func end(trailers: FieldList) {
+    func end(trailers: FieldList) {
         isOver = true
         self.trailers = trailers
     }
 
     /// Moves some of it to `buffer`, content at most until that is full.
-    mutating func take(into buffer: ByteBuffer, room: Int) -> Taken {
+    func take(into buffer: ByteBuffer, room: Int) -> Taken {
         if let text {
             buffer.append(text.bytes)
             dropText()
@@ -76,6 +84,7 @@ struct ArrivingMessage {
         isEndTaken = true
         guard isChunked else { return .end }
         buffer.append("0\r\n")
+        let trailers = trailers
         let bytes = trailers.bytes.span
         for field in trailers.fields {
             let (name, value) = (bytes.extracting(field.name), bytes.extracting(field.value))
@@ -86,18 +95,18 @@ struct ArrivingMessage {
         return .text
     }
 
-    mutating func dropText() {
+    func dropText() {
         if let text { pool.give(text) }
         text = nil
     }
 
-    private mutating func dropContent() {
+    private func dropContent() {
         if let content { pool.give(content) }
         content = nil
     }
 
     /// Drops what has not been taken.
-    mutating func drop() {
+    func drop() {
         dropText()
         dropContent()
     }

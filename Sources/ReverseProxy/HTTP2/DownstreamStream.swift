@@ -12,8 +12,8 @@ final class DownstreamStream: ByteStream {
     /// How much of a response waits for the client's window, in bytes, before the exchange has to wait.
     private static let roomBytes = BufferPool.bufferBytes
 
-    /// Behind accessors, as `request` and `response` are taken out while they are worked on: an access that lasts would have all the others looked
-    /// after at run time, the short ones too (SE-0176).
+    /// Behind accessors, as `response` is taken out while it is worked on: an access that lasts would have all the others looked after at run time,
+    /// the short ones too (SE-0176).
     private var parked: Waiter?
     /// Why the request is none, where it isn't.
     private(set) var refusal: MessageRefusal?
@@ -25,7 +25,7 @@ final class DownstreamStream: ByteStream {
     private var connection: HTTP2Connection?
     /// Nil once it is closed, as well.
     private var stream: ServerStream?
-    private var request: ArrivingMessage
+    private let request: ArrivingMessage
     private var response = ResponseText()
 
     init(_ worker: WorkerState) {
@@ -38,17 +38,16 @@ final class DownstreamStream: ByteStream {
         var text = RequestText(stream.headers)
         self.stream = stream
         self.connection = connection
-        var request = ArrivingMessage(worker.loop.buffers)
         isWebSocket = text.isWebSocket
         response = ResponseText(answering: text.isHead ? .head : .other, isWebSocket: isWebSocket, limits: exchange.worker.limits)
+        var isChunked = false
         do throws(MessageRefusal) {
-            request.isChunked = try exchange.take(&text, isEnd: isEnd)
+            isChunked = try exchange.take(&text, isEnd: isEnd)
             refusal = nil
         } catch {
             refusal = error
         }
-        request.isEndTaken = !request.isChunked && !isWebSocket
-        self.request = request
+        request.begin(isChunked: isChunked, isEndTaken: !isChunked && !isWebSocket)
     }
 
     /// Gives what it borrowed back: the exchange is done, and nobody takes content any more.
@@ -56,9 +55,7 @@ final class DownstreamStream: ByteStream {
         let byteCount = request.contentByteCount
         if byteCount > 0 {
             connection?.dropContent(byteCount)
-            var request = takeRequest()
             request.drop()
-            self.request = request
         }
         stream?.context = nil
         stream = nil
@@ -68,9 +65,7 @@ final class DownstreamStream: ByteStream {
     // MARK: What the connection brings
 
     func receive(content bytes: Span<UInt8>) {
-        var request = takeRequest()
         request.append(content: bytes)
-        self.request = request
         waiter?.wake()
     }
 
@@ -88,12 +83,6 @@ final class DownstreamStream: ByteStream {
     func streamClosed() {
         stream = nil
         waiter?.wake()
-    }
-
-    private func takeRequest() -> ArrivingMessage {
-        var taken = ArrivingMessage(worker.loop.buffers)
-        swap(&taken, &request)
-        return taken
     }
 
     // MARK: What the exchange sees
@@ -117,10 +106,7 @@ final class DownstreamStream: ByteStream {
 
     func receive(into buffer: ByteBuffer, room: Int) -> ReceiveResult {
         let before = buffer.count
-        var request = takeRequest()
-        let taken = request.take(into: buffer, room: room)
-        self.request = request
-        switch taken {
+        switch request.take(into: buffer, room: room) {
         case .text: break
         case .content(let byteCount): giveBack(byteCount)
         case .end: return .ended

@@ -22,7 +22,7 @@ final class UpstreamStream: ByteStream {
     private var scanner = HeadScanner()
     private var requestContent = ContentText()
     private var answersHead = false
-    private var answer: ArrivingMessage
+    private let answer: ArrivingMessage
     /// Where a WebSocket is asked for: what proves that the upstream has agreed.
     private var acceptance: [UInt8]?
 
