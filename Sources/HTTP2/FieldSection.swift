@@ -57,14 +57,6 @@ public final class FieldSection {
         if capacity > Self.usualBytes { buffer.exchangeStorage(with: ByteBuffer(capacity: Self.usualBytes)) }
     }
 
-    /// Moves all fields to `other`, in place of those that it has.
-    func move(to other: FieldSection) {
-        other.removeAll()
-        buffer.moveAll(to: other.buffer)
-        other.fieldCount = fieldCount
-        removeAll()
-    }
-
     func removeAll() {
         buffer.clear()
         fieldCount = 0

@@ -67,8 +67,7 @@ extension ServerSession {
         if isTrailer {
             stream.trailerList = FieldList(section)
         } else {
-            section.move(to: stream.headers)
-            handler?.received(headersOf: stream, isEnd: isEnd)
+            handler?.received(section, of: stream, isEnd: isEnd)
         }
         if isEnd { requestEnded(stream) }
     }

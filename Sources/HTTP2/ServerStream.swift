@@ -5,8 +5,6 @@ import Bytes
 /// What changes has no public storage: only then does the compiler know all accesses to it, and has none checked at run time.
 public final class ServerStream {
     public var id: Int32 { identifier }
-    /// The request's fields, the pseudo-header fields among them. They are those of another request once the stream is closed.
-    public let headers = FieldSection()
     /// The request's trailer section; empty until it has come, or where there is none.
     public var trailers: FieldList { trailerList }
     /// What the handler keeps of this request.
@@ -46,9 +44,8 @@ public final class ServerStream {
     /// - Returns: false where it holds so much storage that it is better let go of: one large message must not keep it for as long as the
     ///   connection lasts.
     func end() -> Bool {
-        guard unsent.capacity <= Self.maximumKeptBytes, headers.capacity <= Self.maximumKeptBytes else { return false }
+        guard unsent.capacity <= Self.maximumKeptBytes else { return false }
         unsent.clear()
-        headers.removeAll()
         if !trailerList.isEmpty { trailerList = FieldList() }
         answerTrailers = nil
         stalledByteCount = nil

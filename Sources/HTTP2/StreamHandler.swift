@@ -2,8 +2,10 @@
 public protocol StreamHandler: AnyObject {
     /// A request's header section is complete; its pseudo-header fields are sound (RFC 9113 §8.3.1).
     ///
-    /// - Parameter isEnd: whether there is no content.
-    func received(headersOf stream: ServerStream, isEnd: Bool)
+    /// - Parameters:
+    ///   - headers: the pseudo-header fields first. They are those of another request once this returns.
+    ///   - isEnd: whether there is no content.
+    func received(_ headers: FieldSection, of stream: ServerStream, isEnd: Bool)
     /// Some of a request's content. What is not consumed (``ServerStream/consume(_:)``) keeps the client from sending more.
     func received(_ content: Span<UInt8>, on stream: ServerStream)
     /// A request is complete; ``ServerStream/trailers`` holds its trailer section, if it had one.

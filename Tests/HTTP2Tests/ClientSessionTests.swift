@@ -35,7 +35,7 @@ private final class Pair: StreamHandler, AnswerHandler {
         return try #require(client.request(headers, isEnd: isEnd))
     }
 
-    func received(headersOf stream: ServerStream, isEnd: Bool) { requests[stream.id] = stream }
+    func received(_ headers: FieldSection, of stream: ServerStream, isEnd: Bool) { requests[stream.id] = stream }
     func received(_ content: Span<UInt8>, on stream: ServerStream) {
         received[stream.id, default: []] += content.array
         stream.consume(content.count)

@@ -94,10 +94,9 @@ final class Peer: StreamHandler {
 
     // MARK: StreamHandler
 
-    func received(headersOf stream: ServerStream, isEnd: Bool) {
+    func received(_ headers: FieldSection, of stream: ServerStream, isEnd: Bool) {
         streams[stream.id] = stream
         var fields: [String: String] = [:]
-        let headers = stream.headers
         for field in headers.fields { fields[headers.bytes.extracting(field.name).text] = headers.bytes.extracting(field.value).text }
         requests.append((stream.id, fields))
     }

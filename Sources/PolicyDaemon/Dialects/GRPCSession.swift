@@ -169,8 +169,7 @@ final class GRPCSession: DialectSession {
 }
 
 extension GRPCSession: StreamHandler {
-    func received(headersOf stream: ServerStream, isEnd: Bool) {
-        let headers = stream.headers
+    func received(_ headers: FieldSection, of stream: ServerStream, isEnd: Bool) {
         let bytes = headers.bytes
         if !isNamed, let agent = headers.first("user-agent") {
             clientName = bytes.extracting(agent.prefix(64)).text

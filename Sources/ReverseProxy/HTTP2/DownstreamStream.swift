@@ -34,8 +34,8 @@ final class DownstreamStream: ByteStream {
     }
 
     /// - Parameter exchange: takes in the request's head.
-    func begin(_ stream: ServerStream, isEnd: Bool, on connection: HTTP2Connection, for exchange: Exchange) {
-        var text = RequestText(stream.headers)
+    func begin(_ stream: ServerStream, _ headers: FieldSection, isEnd: Bool, on connection: HTTP2Connection, for exchange: Exchange) {
+        var text = RequestText(headers)
         self.stream = stream
         self.connection = connection
         isWebSocket = text.isWebSocket

@@ -290,14 +290,14 @@ extension HTTP2Connection: TurnFlushing {
 }
 
 extension HTTP2Connection: StreamHandler {
-    func received(headersOf stream: ServerStream, isEnd: Bool) {
+    func received(_ headers: FieldSection, of stream: ServerStream, isEnd: Bool) {
         // A client may close streams faster than their exchanges end.
         guard runningCount < maximumStreams, worker.setup.streams.take() else { return stream.reset(.refusedStream) }
         client.followReload()
         let worker = self.worker
         let exchange = worker.takeExchange()
         let downstream = exchange.streamToServe(on: client)
-        downstream.begin(stream, isEnd: isEnd, on: self, for: exchange)
+        downstream.begin(stream, headers, isEnd: isEnd, on: self, for: exchange)
         stream.context = downstream
         runningCount += 1
         worker.state.tasks.submit(.stream(exchange, self))
