@@ -162,7 +162,7 @@ final class ClientConnection {
 
 extension ClientConnection: Resting {
     func roused() {
-        if stream.isReadable { return worker.state.tasks.submit(.request(self)) }
+        if stream.isReadable { return worker.state.pace.submit(.request(self), requestCount: 1) }
         if waiter.isDue || worker.isDrainIdleOver { return close() }
         waiter.rest(self)
     }

@@ -42,13 +42,20 @@ final class ServingTasks {
     /// What no task was free for: as many as there are connections and streams at the most.
     /// Taken out while it changes, as in the ``Spares``.
     private var waiting: [Work] = []
+    /// How much has been submitted and isn't done.
+    private var runningCount = 0
+    /// What so many work on stays in the processor's caches.
+    private static let quietCount = 64
     private let starter: Waiter
     private var isOver = false
 
     init(loop: EventLoop) { starter = Waiter(loop: loop) }
 
+    var isBusy: Bool { runningCount >= Self.quietCount }
+
     /// Has `work` done, by a task that is free or is started for it.
     func submit(_ work: consuming Work) {
+        runningCount &+= 1
         if let server = free.take() {
             server.work = work
             server.waiter.wake()
@@ -72,6 +79,7 @@ final class ServingTasks {
 
     /// Waits for the next work of a task that has done its last. Nil where the task may end.
     func next(for server: Server) async -> Work? {
+        runningCount &-= 1
         if let work = takeWaiting() { return work }
         guard !isOver, free.give(server) else { return nil }
         while server.work == nil, !isOver, !server.isDismissed { await server.waiter.park() }

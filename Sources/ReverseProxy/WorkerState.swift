@@ -20,6 +20,8 @@ final class WorkerState {
     var writtenHead = WrittenHead()
     let handshakes: HandshakeTurns
     let tasks: ServingTasks
+    /// What begins requests comes to the tasks by this.
+    let pace: RequestPace<Work>
     /// HTTP/2 connections to upstreams, each for a task to move its bytes.
     let newSessions: SessionQueue
     let idle = IdleConnections()
@@ -60,7 +62,9 @@ final class WorkerState {
         policyOutage = RepeatedWarning("answered 503", loop: loop, logger: setup.logger)
         proxyHeaderWarning = RepeatedWarning("closed a connection", loop: loop, logger: setup.logger)
         handshakes = HandshakeTurns(loop: loop)
-        tasks = ServingTasks(loop: loop)
+        let tasks = ServingTasks(loop: loop)
+        self.tasks = tasks
+        pace = RequestPace(loop: loop, whenBusy: { tasks.isBusy }, begin: { tasks.submit($0) })
         idleWaiter = Waiter(loop: loop)
         connections = setup.connections
     }

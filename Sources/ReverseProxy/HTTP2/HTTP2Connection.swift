@@ -42,6 +42,8 @@ final class HTTP2Connection {
     /// When to look next for answers that the client doesn't take.
     private var nextLookMilliseconds: Int64
     private var sentByteCount = 0
+    /// How many streams began when the connection was served last.
+    private var begunCount = 0
     private var willFlush = false
     /// Whether there is more to send than one turn's, and the kernel takes it.
     private var hasMore = false
@@ -82,6 +84,7 @@ final class HTTP2Connection {
     /// - Returns: whether the connection is over and closed; where not, it rests until something happens on it.
     func serve() async -> Bool {
         wasServed = true
+        begunCount = 0
         var rounds = 0
         while true {
             if worker.isDraining { session.drain() }
@@ -254,7 +257,7 @@ final class HTTP2Connection {
 }
 
 extension HTTP2Connection: Resting {
-    func roused() { worker.state.tasks.submit(.frames(self)) }
+    func roused() { worker.state.pace.submit(.frames(self), requestCount: max(begunCount, 1)) }
 }
 
 extension HTTP2Connection: TurnFlushing {
@@ -300,6 +303,7 @@ extension HTTP2Connection: StreamHandler {
         downstream.begin(stream, headers, isEnd: isEnd, on: self, for: exchange)
         stream.context = downstream
         runningCount += 1
+        begunCount += 1
         worker.state.tasks.submit(.stream(exchange, self))
     }
 
