@@ -24,6 +24,7 @@ final class SuspendedJudgements {
     static let maximumCapacity = 1 << placeBits
 
     private let capacity: Int
+    // Taken out while they are changed: an access that lasts would have every one checked at run time (SE-0176).
     private var places: [Place] = []
     private var freePlaces: [Int] = []
     private(set) var count = 0
@@ -40,19 +41,23 @@ final class SuspendedJudgements {
     /// Call it only while ``hasRoom``.
     func suspend(_ judgement: consuming Judgement) {
         let berth = Berth(judgement)
+        var (places, freePlaces) = takePlaces()
         if let place = freePlaces.popLast() {
             places[place].berth = berth
         } else {
             places.append(Place(berth: berth))
         }
         count += 1
-        noteNextTicket()
+        put(places, freePlaces)
     }
 
-    private func noteNextTicket() {
-        let place = freePlaces.last ?? places.count
-        let generation = place < places.count ? places[place].generation : 0
-        nextTicket = UInt64(generation) << (Self.questionBits + Self.placeBits) | UInt64(place) << Self.questionBits
+    private func takePlaces() -> ([Place], [Int]) { (exchange(&places, with: []), exchange(&freePlaces, with: [])) }
+
+    private func put(_ places: consuming [Place], _ freePlaces: consuming [Int]) {
+        let next = freePlaces.last ?? places.count
+        let generation = next < places.count ? places[next].generation : 0
+        nextTicket = UInt64(generation) << (Self.questionBits + Self.placeBits) | UInt64(next) << Self.questionBits
+        (self.places, self.freePlaces) = (places, freePlaces)
     }
 
     /// The hit that a ticket asks about, unless that has been answered.
@@ -78,11 +83,12 @@ final class SuspendedJudgements {
     func takeAnswered(_ ticket: UInt64) -> Judgement? {
         guard let place = place(of: ticket), let berth = places[place].berth, berth.judgement?.awaited == 0 else { return nil }
         let judgement = exchange(&berth.judgement, with: nil)
+        var (places, freePlaces) = takePlaces()
         places[place].berth = nil
         places[place].generation &+= 1
         freePlaces.append(place)
         count -= 1
-        noteNextTicket()
+        put(places, freePlaces)
         return judgement
     }
 
