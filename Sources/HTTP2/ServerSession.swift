@@ -57,8 +57,8 @@ import CNghttp2
     /// What a client takes at least between two calls of ``resetStalled()``, in bytes, where its answers wait for nothing but each other.
     private static let leastWrittenBytes = 16 * 1024
 
-    /// - Parameter blocks: the thread's, that its sessions have in common.
-    public init(_ limits: SessionLimits = SessionLimits(), output: ByteBuffer, blocks: SpareBlocks = SpareBlocks()) {
+    /// - Parameter blocks: which the sessions of a thread may have in common.
+    public init(_ limits: SessionLimits = SessionLimits(), output: ByteBuffer, blocks: SpareBlocks) {
         self.limits = limits
         memory = SessionMemory(blocks)
         self.output = output
@@ -112,11 +112,11 @@ import CNghttp2
 
     /// Asks the client to open no further streams (RFC 9113 §6.8); those that are open, or on their way, are served. Is followed by
     /// the last word once the client has shown that it knows.
-    public func drain() {
+    public func drain(for handler: any StreamHandler) {
         guard !isDraining, !isOver else { return }
         isDraining = true
         unsafe nghttp2_submit_shutdown_notice(session)
-        write()
+        flush(for: handler)
     }
 
     /// Tells `handler` that every stream is closed: the connection is gone.

@@ -10,45 +10,70 @@ import Glibc
         var next: UnsafeMutablePointer<Block>?
     }
 
+    /// Those of one size.
+    private struct Size {
+        /// The one that was given last.
+        var first: UnsafeMutablePointer<Block>?
+        var count = 0
+        /// How few there have been since the last ``trim()``: so many nothing has needed.
+        var fewest = 0
+    }
+
     /// Blocks of more bytes, about, are `malloc`'s own concern.
     private static let largestByteCount = 1024
-    /// How much is kept at the most.
-    private static let maximumByteCount = 512 * 1024
-    /// The room of a block of `malloc`'s is 8 bytes and a multiple of 16: by that multiple, the latest of each size.
-    private let latest: UnsafeMutableBufferPointer<UnsafeMutablePointer<Block>?>
-    private var byteCount = 0
 
-    public init() {
-        unsafe latest = .allocate(capacity: Self.largestByteCount / 16)
-        unsafe latest.initialize(repeating: nil)
+    /// The room of a block of `malloc`'s is 8 bytes and a multiple of 16: those of each multiple.
+    private let sizes: UnsafeMutableBufferPointer<Size>
+    private let maximumByteCount: Int
+    private(set) var keptByteCount = 0
+
+    /// - Parameter maximumByteCount: how much is kept at the most.
+    public init(maximumByteCount: Int = 512 * 1024) {
+        self.maximumByteCount = maximumByteCount
+        unsafe sizes = .allocate(capacity: Self.largestByteCount / 16)
+        unsafe sizes.initialize(repeating: Size())
     }
 
     deinit {
-        for index in latest.indices {
-            var block = unsafe latest[index]
-            while let unused = unsafe block {
-                unsafe block = unused.pointee.next
-                unsafe free(unused)
-            }
-        }
-        unsafe latest.deallocate()
+        for size in sizes.indices { unsafe free(sizes[size].count, of: size) }
+        unsafe sizes.deallocate()
     }
 
     func take(_ byteCount: Int) -> UnsafeMutableRawPointer? {
         let size = (max(byteCount, 24) &+ 7) / 16
-        guard byteCount >= 0, size < latest.count, let block = unsafe latest[size] else { return unsafe malloc(byteCount) }
-        unsafe latest[size] = block.pointee.next
-        self.byteCount &-= size &* 16 &+ 8
+        guard byteCount >= 0, size < sizes.count, let block = removeFirst(of: size) else { return unsafe malloc(byteCount) }
+        unsafe sizes[size].fewest = min(sizes[size].fewest, sizes[size].count)
         return UnsafeMutableRawPointer(block)
     }
 
     func give(_ place: UnsafeMutableRawPointer) {
         let room = unsafe linux_malloc_usable_size(place)
         let size = (room &- 8) / 16
-        guard room >= 24, size < latest.count, byteCount &+ room <= Self.maximumByteCount else { return unsafe free(place) }
+        guard room >= 24, size < sizes.count, keptByteCount &+ room <= maximumByteCount else { return unsafe Glibc.free(place) }
         let block = unsafe place.bindMemory(to: Block.self, capacity: 1)
-        unsafe block.pointee.next = latest[size]
-        unsafe latest[size] = block
-        byteCount &+= size &* 16 &+ 8
+        unsafe block.pointee.next = sizes[size].first
+        unsafe sizes[size].first = block
+        unsafe sizes[size].count &+= 1
+        keptByteCount &+= size &* 16 &+ 8
+    }
+
+    /// Gives back half of what nothing has needed since the last call. To be called at regular times.
+    public func trim() {
+        for size in sizes.indices {
+            unsafe free((sizes[size].fewest + 1) / 2, of: size)
+            unsafe sizes[size].fewest = sizes[size].count
+        }
+    }
+
+    private func removeFirst(of size: Int) -> UnsafeMutablePointer<Block>? {
+        guard let block = unsafe sizes[size].first else { return nil }
+        unsafe sizes[size].first = block.pointee.next
+        unsafe sizes[size].count &-= 1
+        keptByteCount &-= size &* 16 &+ 8
+        return unsafe block
+    }
+
+    private func free(_ count: Int, of size: Int) {
+        for _ in 0..<count { unsafe Glibc.free(removeFirst(of: size)) }
     }
 }

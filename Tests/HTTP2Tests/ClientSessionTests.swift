@@ -15,7 +15,7 @@ private final class Pair: StreamHandler, AnswerHandler {
     private(set) var closings: [Int32: ErrorCode] = [:]
 
     init(_ limits: SessionLimits = SessionLimits(), client clientLimits: SessionLimits = SessionLimits()) {
-        server = ServerSession(limits, output: ByteBuffer(capacity: 1024))
+        server = ServerSession(limits, output: ByteBuffer(capacity: 1024), blocks: SpareBlocks())
         client = ClientSession(clientLimits, output: ByteBuffer(capacity: 1024))
         exchange()
     }
@@ -121,7 +121,7 @@ private let ok = FieldList([(":status", "200")])
         let pair = Pair()
         _ = try pair.request()
         pair.exchange()
-        pair.server.drain()
+        pair.server.drain(for: pair)
         pair.exchange()
         #expect(!pair.client.takesRequests && !pair.client.isOver)
         try #require(pair.requests[1]).answer(ok, isEnd: true)

@@ -16,6 +16,8 @@ final class Peer: StreamHandler {
     private(set) var requests: [(id: Int32, fields: [String: String])] = []
     private(set) var contents: [Int32: [UInt8]] = [:]
     private(set) var ended: [Int32] = []
+    /// The streams that there was room on for more of their answer.
+    private(set) var rooms: [Int32] = []
     private(set) var closings: [Int32: ErrorCode] = [:]
     var streams: [Int32: ServerStream] = [:]
     /// Answer each request with 200 once it has ended.
@@ -24,7 +26,7 @@ final class Peer: StreamHandler {
     var nowMilliseconds: Int64 = 0
 
     init(_ limits: SessionLimits = SessionLimits()) {
-        session = ServerSession(limits, output: ByteBuffer(capacity: 1024))
+        session = ServerSession(limits, output: ByteBuffer(capacity: 1024), blocks: SpareBlocks())
     }
 
     /// Sends the preface and SETTINGS, and forgets the answer.
@@ -111,7 +113,7 @@ final class Peer: StreamHandler {
         if answers { stream.answer(FieldList([(":status", "200")]), isEnd: true) }
     }
 
-    func hasRoom(on stream: ServerStream) {}
+    func hasRoom(on stream: ServerStream) { rooms.append(stream.id) }
 
     func closed(_ stream: ServerStream, _ code: ErrorCode) {
         closings[stream.id] = code

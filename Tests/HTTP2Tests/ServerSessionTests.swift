@@ -84,7 +84,7 @@ import Testing
         peer.answers = false
         peer.greet()
         peer.receive(peer.headers(1))
-        peer.session.drain()
+        peer.session.drain(for: peer)
         let announced = peer.frames()
         #expect(announced.map(\.type) == [7, 6])
         #expect(announced[0].payload == [0x7F, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0])
@@ -96,6 +96,18 @@ import Testing
         peer.session.flush(for: peer)
         #expect(peer.session.isOver)
         #expect(peer.session.ending == nil)
+    }
+
+    @Test func `tells of room that a drain makes`() throws {
+        let peer = Peer()
+        peer.answers = false
+        peer.greet()
+        peer.receive(peer.headers(1))
+        let stream = try #require(peer.streams[1])
+        stream.answer(FieldList([(":status", "200")]))
+        stream.send(Array("some".utf8).span)
+        peer.session.drain(for: peer)
+        #expect(peer.rooms == [1], "else whoever waits for it waits on")
     }
 
     @Test func `sends interim answers ahead of the answer, and none behind it`() throws {

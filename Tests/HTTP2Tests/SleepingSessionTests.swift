@@ -87,12 +87,12 @@ import Testing
     }
 
     @Test func `wakes for its end`() {
-        for end: (ServerSession) -> Void in [{ $0.drain() }, { $0.end(.noError, because: "idle") }] {
+        for end: (Peer) -> Void in [{ $0.session.drain(for: $0) }, { $0.session.end(.noError, because: "idle") }] {
             let peer = Peer()
             peer.greet()
             peer.session.sleep()
             #expect(peer.session.isAsleep)
-            end(peer.session)
+            end(peer)
             #expect(peer.frames().map(\.type).first == 7, "GOAWAY")
         }
     }

@@ -9,6 +9,8 @@ import PolicyProtocol
 final class GRPCSession: DialectSession {
     /// What a message may have, in bytes: the headers that Envoy admits at most, and room for the rest.
     static let maximumMessageBytes = 128 * 1024
+    /// How much of nghttp2's memory is kept from one call to the next.
+    private static let maximumSpareBytes = 64 * 1024
     /// How many calls may be open at one time: each may hold a message.
     static let maximumStreams = 1024
     /// Answers that wait for the client's windows, in bytes. Further calls end with a status alone until it has made room.
@@ -57,7 +59,7 @@ final class GRPCSession: DialectSession {
         var sessionLimits = SessionLimits()
         sessionLimits.concurrentStreams = min(maximumInFlight, Self.maximumStreams)
         sessionLimits.headerListBytes = 8 * 1024   // a call's own fields; the request to judge is in its message
-        session = ServerSession(sessionLimits, output: output)
+        session = ServerSession(sessionLimits, output: output, blocks: SpareBlocks(maximumByteCount: Self.maximumSpareBytes))
     }
 
     var ending: String? { session.ending }
@@ -82,7 +84,7 @@ final class GRPCSession: DialectSession {
 
     func goAway() {
         isLeaving = true
-        session.drain()
+        session.drain(for: self)
     }
 
     func end(late input: LateInput) {
