@@ -44,7 +44,7 @@ final class ClientConnection {
 
     /// What one stream after the other of HTTP/2 connections is to an exchange, each from when it began to (``begin(on:)``) until it ended.
     ///
-    /// - Parameter connection: that of the first of them.
+    /// - Parameter connection: that of the first of them, which begins.
     init(_ stream: DownstreamStream, on connection: ClientConnection, in worker: WorkerContext) {
         self.stream = stream
         self.worker = worker
@@ -56,11 +56,8 @@ final class ClientConnection {
 
     /// A stream begins.
     ///
-    /// - Parameter connection: its connection as a whole.
-    func begin(on connection: ClientConnection) {
-        // A reload may have come since its request was taken in.
-        peer = worker === connection.worker ? connection.peer : connection.peer.judged(by: worker.configuration.trustedProxies)
-    }
+    /// - Parameter connection: its connection as a whole, under the same configuration.
+    func begin(on connection: ClientConnection) { peer = connection.peer }
 
     /// The stream has ended.
     func end() { waiter.clearDeadline() }

@@ -40,7 +40,10 @@ final class Exchange {
     ///
     /// - Parameter connection: the stream's connection as a whole.
     func streamToServe(on connection: ClientConnection) -> DownstreamStream {
-        if let stream = streamServed?.stream { return stream }
+        if let streamServed {
+            streamServed.client.begin(on: connection)
+            return streamServed.stream
+        }
         let stream = DownstreamStream(worker.state)
         streamServed = (stream, ClientConnection(stream, on: connection, in: worker))
         return stream
@@ -68,8 +71,11 @@ final class Exchange {
     }
 
     /// Answers a request that came as none, of which nothing can be read.
-    func refuse(unread refusal: MessageRefusal, _ client: ClientConnection) async -> AfterExchange {
+    ///
+    /// - Parameter isHead: whether its method is HEAD all the same: the answer has no content then.
+    func refuse(unread refusal: MessageRefusal, isHead: Bool, _ client: ClientConnection) async -> AfterExchange {
         begin()
+        record.isHeadRequest = isHead
         return await refuse(atOnce: refusal, client)
     }
 

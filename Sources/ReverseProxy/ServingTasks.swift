@@ -42,9 +42,9 @@ final class ServingTasks {
     /// What no task was free for: as many as there are connections and streams at the most.
     /// Taken out while it changes, as in the ``Spares``.
     private var waiting: [Work] = []
-    /// How much has been submitted and isn't done.
+    /// How much has been submitted and isn't done, what waits for long among it.
     private var runningCount = 0
-    /// What so many work on stays in the processor's caches.
+    /// What so few work on stays in the processor's caches.
     private static let quietCount = 64
     private let starter: Waiter
     private var isOver = false

@@ -24,7 +24,7 @@ final class WorkerState {
     let pace: RequestPace<Work>
     /// HTTP/2 connections to upstreams, each for a task to move its bytes.
     let newSessions: SessionQueue
-    let idle = IdleConnections()
+    let idle: IdleConnections
     /// What sessions of HTTP/2 have let go of.
     let blocks = SpareBlocks()
     /// Of all workers.
@@ -62,6 +62,7 @@ final class WorkerState {
         policyOutage = RepeatedWarning("answered 503", loop: loop, logger: setup.logger)
         proxyHeaderWarning = RepeatedWarning("closed a connection", loop: loop, logger: setup.logger)
         handshakes = HandshakeTurns(loop: loop)
+        idle = IdleConnections(loop: loop)
         let tasks = ServingTasks(loop: loop)
         self.tasks = tasks
         pace = RequestPace(loop: loop, whenBusy: { tasks.isBusy }, begin: { tasks.submit($0) })
@@ -114,6 +115,7 @@ final class WorkerState {
             latest?.sweep()
             tasks.trim()
             idle.sweep()
+            blocks.trim()
             if isDraining, loop.nowMilliseconds >= drainDeadline { loop.wakeAll() }
         }
     }

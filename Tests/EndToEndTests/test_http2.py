@@ -282,6 +282,11 @@ def test_a_malformed_request_is_refused_and_no_other_is_touched(gateway, client,
     assert [request.target for request in upstream.requests] == ["/api/projects/held"]
 
 
+def test_a_refused_head_is_answered_without_content(client):
+    answer = client.ask(pseudo=pseudo(method="HEAD", scheme="ftp"))
+    assert (answer.status, bytes(answer.body), answer.reset) == (400, b"", None)
+
+
 def test_a_refused_request_has_nothing_of_the_one_before_it(upstream):
     with Gateway({"/api/projects": upstream.url}, env={"LOG_FORMAT": "json"}) as gateway, HTTP2Client(gateway.port) as client:
         for kind in ("allowed", "denied", "gRPC", "HEAD"):

@@ -87,7 +87,7 @@ final class HTTP2Connection {
         begunCount = 0
         var rounds = 0
         while true {
-            if worker.isDraining { session.drain() }
+            if worker.isDraining { session.drain(for: self) }
             let hasMoved = mayReceive && receive()
             flush()
             // Of a connection that has failed, no stream goes on (RFC 9113 §5.4.1).
@@ -110,9 +110,8 @@ final class HTTP2Connection {
     func serve(with exchange: Exchange) async {
         let worker = exchange.worker
         guard let (stream, streamClient) = exchange.streamServed else { preconditionFailure("no stream has begun") }
-        streamClient.begin(on: client)
         if let refusal = stream.refusal {
-            _ = await exchange.refuse(unread: refusal, streamClient)
+            _ = await exchange.refuse(unread: refusal, isHead: stream.answersHead, streamClient)
         } else {
             _ = await exchange.run(for: streamClient)
         }
@@ -257,7 +256,12 @@ final class HTTP2Connection {
 }
 
 extension HTTP2Connection: Resting {
-    func roused() { worker.state.pace.submit(.frames(self), requestCount: max(begunCount, 1)) }
+    func roused() {
+        // Whoever wakes all that rest means others.
+        let concernsIt = isLost || client.stream.isReadable || client.waiter.isDue || worker.isDraining
+        guard concernsIt || !session.isAsleep else { return client.waiter.rest(self) }
+        worker.state.pace.submit(.frames(self), requestCount: max(begunCount, 1))
+    }
 }
 
 extension HTTP2Connection: TurnFlushing {
