@@ -4,3 +4,21 @@ extension UInt8 {
         self == UInt8(ascii: "_") || self == UInt8(ascii: ".") ? UInt8(ascii: "-") : self
     }
 }
+
+extension Span where Element == UInt8 {
+    /// A bit that a header's name has in common with every name that it may be taken for: letters in any case, and `_` and `.` for `-`.
+    /// Few other names have it.
+    @inlinable public var foldedNameBit: UInt64 {
+        // Of each of the last eight bytes the two bits that are the same in both cases of a letter, and in all three of those.
+        let last = count >= 8 ? unsafe bytes.unsafeLoadUnaligned(fromByteOffset: count &- 8, as: UInt64.self) : shortWord
+        let mixed = ((last & 0x0C0C_0C0C_0C0C_0C0C) &+ UInt64(truncatingIfNeeded: count)) &* 0x9E37_79B9_7F4A_7C15
+        return 1 &<< (mixed &>> 58)
+    }
+
+    /// Fewer than eight bytes, with zeros behind them.
+    @inlinable var shortWord: UInt64 {
+        var word: UInt64 = 0
+        for index in indices { word |= UInt64(self[index]) &<< UInt64(8 &* index) }
+        return word
+    }
+}

@@ -98,9 +98,28 @@ extension Span where Element == UInt8 {
     /// the other. `name` is in lower case.
     public func mayBeTaken(for name: Span<UInt8>) -> Bool {
         guard count == name.count else { return false }
-        for index in indices {
-            if self[index].lowercasedASCII.foldedInHeaderName != name[index].foldedInHeaderName { return false }
+        guard count >= 16 else { return Self.mayBeTaken(shortBlock(), for: name.shortBlock()) }
+        var index = 0
+        while Self.mayBeTaken(block(at: index), for: name.block(at: index)) {
+            guard index < count &- 16 else { return true }
+            // The last sixteen may have been compared in part.
+            index = Swift.min(index &+ 16, count &- 16)
         }
-        return true
+        return false
+    }
+
+    @inline(__always)
+    private static func mayBeTaken(_ bytes: SIMD16<UInt8>, for name: SIMD16<UInt8>) -> Bool {
+        let (caseBit, a, letters) = (SIMD16<UInt8>(repeating: 0x20), SIMD16(repeating: UInt8(ascii: "a")), SIMD16<UInt8>(repeating: 26))
+        let areSame = (bytes .== name) .| ((bytes ^ name .== caseBit) .& (name &- a .< letters))
+        return (areSame .| (areHyphens(bytes) .& areHyphens(name))).bits == .max
+    }
+
+    /// Of each byte whether it may be read as `-`.
+    @inline(__always)
+    private static func areHyphens(_ bytes: SIMD16<UInt8>) -> SIMDMask<SIMD16<Int8>> {
+        let (hyphen, underscore, dot) =
+            (SIMD16(repeating: UInt8(ascii: "-")), SIMD16(repeating: UInt8(ascii: "_")), SIMD16(repeating: UInt8(ascii: ".")))
+        return (bytes .== hyphen) .| (bytes .== underscore) .| (bytes .== dot)
     }
 }

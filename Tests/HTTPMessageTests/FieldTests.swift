@@ -126,6 +126,25 @@ func `a Connection option is a token`(option: String) {
     }
 }
 
+@Test func `a name of any length is told by each of its bytes from those that it may not be taken for`() {
+    func folded(_ byte: UInt8) -> UInt8 { byte.lowercasedASCII.foldedInHeaderName }
+    for count in [1, 3, 4, 7, 8, 9, 15, 16, 17, 31, 32, 33] {
+        for place in 0..<count {
+            for own in "az-_.09`{@[".utf8 {
+                var owned = [UInt8](repeating: UInt8(ascii: "x"), count: count)
+                owned[place] = own
+                for byte in UInt8.min...UInt8.max {
+                    var name = [UInt8](repeating: UInt8(ascii: "X"), count: count)
+                    name[place] = byte
+                    let isTaken = name.span.mayBeTaken(for: owned.span)
+                    #expect(isTaken == (folded(byte) == folded(own)))
+                    if isTaken { #expect(name.span.foldedNameBit == owned.span.foldedNameBit) }
+                }
+            }
+        }
+    }
+}
+
 private func mayBeTaken(_ name: String, for owned: String) -> Bool {
     let (name, owned) = (Array(name.utf8), Array(owned.utf8))
     return name.span.mayBeTaken(for: owned.span)
