@@ -33,7 +33,7 @@ extension Exchange {
             return .unanswered("the policy daemon gave no verdict")
         }
         record.hasVerdict = true
-        readOperations(check.payload)
+        operations = VerdictOperations(of: verdict)
         return verdict.decision == .allow ? .allowed : .denied
     }
 

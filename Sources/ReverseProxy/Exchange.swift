@@ -22,7 +22,8 @@ final class Exchange {
     // short ones too (SE-0176).
     private(set) var head = RequestHead()
     private(set) var response = ResponseHead()
-    private(set) var operations = VerdictOperations()
+    /// Of the verdict on this request; none before there is one.
+    var operations = VerdictOperations()
     var target = RequestTarget.none
     let check = PendingCheck()
     let record = AccessRecord()
@@ -193,14 +194,6 @@ final class Exchange {
         try response.parse(input.bytes, byteCount: byteCount, answering: method)
     }
 
-    /// Reads the operations of a verdict; nil: there are none.
-    func readOperations(_ payload: ByteBuffer?) {
-        var operations = VerdictOperations()
-        swap(&operations, &self.operations)
-        if let payload { operations.load(payload.bytes) } else { operations.clear() }
-        swap(&operations, &self.operations)
-    }
-
     private func noteHead(_ client: ClientConnection) {
         let input = self.input
         if client.isHTTP2 {
@@ -219,7 +212,7 @@ final class Exchange {
         correlation.clear()
         origin.clear()
         target = .none
-        readOperations(nil)
+        operations = VerdictOperations()
     }
 
     /// One empty line before a request is passed over (RFC 9112 §2.2); a second one is refused as a malformed request line.
