@@ -88,6 +88,10 @@ extension ByteBuffer {
     /// Appends bytes so that they can neither end a line nor pretend to be another part of it: control characters, blanks and
     /// the backslash as `\xNN`.
     fileprivate func append(printable bytes: Span<UInt8>) {
+        let (space, delete, backslash, high) =
+            (SIMD16<UInt8>(repeating: 0x20), SIMD16<UInt8>(repeating: 0x7F), SIMD16(repeating: UInt8(ascii: "\\")), SIMD16<UInt8>(repeating: 0x80))
+        let isPlain = bytes.firstIndex { ($0 .<= space) .| ($0 .== delete) .| ($0 .== backslash) .| ($0 .>= high) } == nil
+        guard !isPlain else { return append(bytes) }
         var previous: UInt8 = 0
         for index in bytes.indices {
             let byte = bytes[index]
