@@ -51,7 +51,7 @@ extension Exchange {
         var tried = EndpointSet()
         var (mustBeNew, mayRepeat) = (false, false)
         var outcome = UpstreamOutcome.unknown
-        while let index = service.choose(excluding: tried, mayRepeat: mayRepeat, key: key, now: worker.loop.nowMilliseconds) {
+        while let index = service.choose(excluding: tried, mayRepeat: mayRepeat, key: key, now: loop.nowMilliseconds) {
             let pool = service.pools[index]
             record.endpointIndex = index
             pool.requestCount += 1
@@ -60,7 +60,7 @@ extension Exchange {
             do throws(ConnectFailure) {
                 upstream = try await connection(from: pool, mustBeNew: mustBeNew, for: client)
             } catch {
-                service.status.note(error.outcome, at: index, now: worker.loop.nowMilliseconds)
+                service.status.note(error.outcome, at: index, now: loop.nowMilliseconds)
                 if error.outcome == .failed { outcome = .failed }
                 guard !isOverdue else {
                     tellBreaker(outcome, of: service)
@@ -76,12 +76,12 @@ extension Exchange {
                 mayRepeat = false
                 continue
             }
-            appendRequestHead(for: pool.authority, from: client, takesTrailers: pool.isHTTP2)
+            appendRequestHead(to: pool, from: client)
             if head.hasBody { consumeHead() }
             upstream.stream.waiter = client.waiter
             var relay = Relay(self, client, upstream)
             let end = await relay.run()
-            if service.upstream.ejection != nil { service.status.note(end.outcome(response.status), at: index, now: worker.loop.nowMilliseconds) }
+            if service.upstream.ejection != nil { service.status.note(end.outcome(response.status), at: index, now: loop.nowMilliseconds) }
             switch end {
             case .staleConnection where isSafeToSendAgain: break
             case .answerUnwanted:
@@ -109,7 +109,7 @@ extension Exchange {
 
     private func tellBreaker(_ outcome: UpstreamOutcome, of service: UpstreamService) {
         guard let pass = forwarding.breakerPass else { return }
-        service.status.breakerEnded(pass, outcome, now: worker.loop.nowMilliseconds)
+        service.status.breakerEnded(pass, outcome, now: loop.nowMilliseconds)
     }
 
     /// Tells the breaker that there is an answer, as soon as it begins: it may take its time, or never end. Where it breaks off, that is
@@ -120,7 +120,7 @@ extension Exchange {
     }
 
     /// Whether the time for all of it is over.
-    private var isOverdue: Bool { worker.loop.nowMilliseconds >= forwarding.deadline }
+    private var isOverdue: Bool { loop.nowMilliseconds >= forwarding.deadline }
 
     /// Whether it makes no difference if the upstream has carried it out already (RFC 9110 §9.2.2), and all of it is still here.
     private var isSafeToSendAgain: Bool { !head.hasBody && head.method.isIdempotent && !isOverdue }
@@ -128,7 +128,7 @@ extension Exchange {
     /// Whether it may be sent again to another endpoint, or anew to the same one; it counts as that.
     private func takeRetry() -> Bool {
         guard forwarding.retriesLeft > 0, isSafeToSendAgain, !worker.isDrainOver, let index = record.routeIndex,
-            worker.routeUpstreams[index].takeRetry(now: worker.loop.nowMilliseconds)
+            worker.routeUpstreams[index].takeRetry(now: loop.nowMilliseconds)
         else { return false }
         forwarding.retriesLeft -= 1
         return true
@@ -141,7 +141,7 @@ extension Exchange {
     }
 
     private func connection(from pool: UpstreamPool, mustBeNew: Bool, for client: ClientConnection) async throws(ConnectFailure) -> UpstreamConnection {
-        let now = worker.loop.nowMilliseconds
+        let now = loop.nowMilliseconds
         if !mustBeNew, let idle = pool.takeIdle(now: now) { return idle }
         let wait = min(forwarding.waits.connect, forwarding.deadline - now)
         return try await pool.connect(
@@ -168,7 +168,7 @@ extension Exchange {
         if case .switched = end { return await tunnel(client, upstream) }
         record.byteCount = relay.sentByteCount
         if case .complete(let mayReuse) = end, mayReuse {
-            pool.giveBack(upstream, now: worker.loop.nowMilliseconds)
+            pool.giveBack(upstream, now: loop.nowMilliseconds)
         } else {
             upstream.stream.close()
         }

@@ -6,12 +6,11 @@ extension Exchange {
     /// Writes the request's head into `upstreamOutput`: hop-by-hop fields out, owned names out, verdict in.
     ///
     /// - Parameters:
-    ///   - authority: the upstream's, for `Host`.
-    ///   - takesTrailers: whether the proxy takes trailers from it whatever happens, and says so where the client does.
-    func appendRequestHead(for authority: [UInt8], from client: ClientConnection, takesTrailers: Bool) {
+    ///   - pool: the upstream's. It takes trailers from HTTP/2 whatever happens, and says so where the client does.
+    func appendRequestHead(to pool: UpstreamPool, from client: ClientConnection) {
         let (input, output, payload) = (self.input, upstreamOutput, check.payload)
         let bytes = input.bytes
-        worker.loop.buffers.furnish(output)
+        buffers.furnish(output)
         output.append(head.methodName.bytes(in: bytes))
         output.append(" ")
         if let query = check.verdict?.query {
@@ -22,9 +21,9 @@ extension Exchange {
             output.append(target.range.bytes(in: bytes))
         }
         output.append(" HTTP/1.1\r\nHost: ")
-        output.append(authority.span)
+        output.append(pool.authority)
         output.append("\r\n")
-        let ownedNames = check.session.map(worker.ownedNames(of:))
+        let ownedNames: NameSet? = if let session = check.session { worker.ownedNames(of: session) } else { nil }
         var kept = KeptLines()
         for field in head.fields {
             if passesToUpstream(field, ownedNames, bytes, payload.bytes) {
@@ -35,7 +34,7 @@ extension Exchange {
         }
         kept.flush(bytes, to: output)
         operations.request.append(to: output, from: payload.bytes)
-        if takesTrailers, saysTrailers(bytes) { output.append("TE: trailers\r\n") }
+        if pool.isHTTP2, saysTrailers(bytes) { output.append("TE: trailers\r\n") }
         appendForwardingFields(client, bytes)
         appendCorrelation(payload.bytes)
         if record.asksForWebSocket { output.append(WebSocketHandshake.fields) }
@@ -81,8 +80,9 @@ extension Exchange {
 
     /// Who asked for what, by which way (RFC 9110 §7.6.3). What the client itself says of it is not believed, so not passed on.
     private func appendForwardingFields(_ client: ClientConnection, _ bytes: Span<UInt8>) {
-        let (output, chain, peerAddress) = (upstreamOutput, origin.chain, client.peer.address)
-        if !chain.isEmpty {
+        let (output, peerAddress) = (upstreamOutput, client.peer.address)
+        if origin.isTold, !origin.chain.isEmpty {
+            let chain = origin.chain
             output.append("X-Forwarded-For: ")
             output.append(chain.bytes)
             if !peerAddress.isEmpty { output.append(", ") }
@@ -118,6 +118,7 @@ extension Exchange {
 
     /// A verdict has the last word where it sets or removes one of these fields.
     private func appendCorrelation(_ payload: Span<UInt8>) {
+        guard correlation.isNoted else { return }
         let (output, requestID) = (upstreamOutput, correlation.requestID)
         if !requestID.isEmpty, !operations.request.replace("x-request-id", in: payload) {
             output.append(field: "X-Request-Id", requestID.bytes)
@@ -131,6 +132,7 @@ extension Exchange {
 
     /// Tells the client the request's id, so that it can name it when it asks why.
     func appendRequestID() {
+        guard correlation.isNoted else { return }
         let (output, requestID, payload) = (self.output, correlation.requestID, check.payload)
         guard !requestID.isEmpty, !operations.response.replace("x-request-id", in: payload.bytes) else { return }
         output.append(field: "X-Request-Id", requestID.bytes)

@@ -58,7 +58,7 @@ extension Exchange {
     private func send(_ client: ClientConnection, on connection: PolicyConnection) {
         let input = self.input
         let bytes = input.bytes
-        let (wanted, address) = (connection.session.wantedHeaders, clientAddress(client))
+        let (session, address) = (connection.session, clientAddress(client))
         connection.send(
             check, method: head.methodName.bytes(in: bytes), scheme: origin.scheme ?? client.peer.listener.scheme, authority: host.bytes(in: bytes),
             target: target.range.bytes(in: bytes), peerAddress: address.span,
@@ -68,7 +68,8 @@ extension Exchange {
             let bytes = input.bytes
             for field in head.fields {
                 let name = field.name.bytes(in: bytes)
-                for wantedName in wanted where name.equalsIgnoringCase(wantedName.span) {
+                guard session.mayWant(name.foldedNameBit) else { continue }
+                for wantedName in session.wantedHeaders where name.equalsIgnoringCase(wantedName.span) {
                     writer.header(name: wantedName.span, value: field.value.bytes(in: bytes))
                 }
             }

@@ -110,6 +110,10 @@ final class WorkerContext {
     let writtenResponseNames: NameSet
     /// Nil where nobody looks at them.
     let metrics: ProxyMetrics?
+    /// Whether the log has more to say than of every request is noted.
+    let logsDetails: Bool
+    /// Whether there is a log, or anybody looks at metrics.
+    let isObserved: Bool
     /// Whether anybody wants to know how long the policy and the upstream take.
     let isTimed: Bool
     /// Whether any upstream is told where clients connected to.
@@ -140,6 +144,8 @@ final class WorkerContext {
         writtenResponseNames = NameSet(configuration.requestIDs == .off ? [] : ["x-request-id"])
         writtenRequestNames = NameSet((configuration.requestIDs == .off ? [] : ["x-request-id"]) + traceNames)
         metrics = configuration.admin == nil ? nil : setup.observation?.metrics
+        logsDetails = accessLog.wantsDetails
+        isObserved = !accessLog.isOff || metrics != nil
         isTimed = configuration.logFormat == .json || metrics != nil
         limits = configuration.headLimits
     }
@@ -163,8 +169,8 @@ final class WorkerContext {
 
     /// The place of the route that a request went to, or would have gone to, had it been let.
     func route(of record: AccessRecord) -> Int? {
-        let path = record.path
-        return record.routeIndex ?? routes.match(path.bytes)
+        let text = record.text
+        return record.routeIndex ?? routes.match(record.path.bytes(in: text.bytes))
     }
 
     func sweep() {
