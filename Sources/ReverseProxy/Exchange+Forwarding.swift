@@ -78,7 +78,7 @@ extension Exchange {
             }
             appendRequestHead(to: pool, from: client)
             if head.hasBody { consumeHead() }
-            upstream.stream.waiter = client.waiter
+            upstream.setWaiter(client.waiter)
             var relay = Relay(self, client, upstream)
             let end = await relay.run()
             if service.upstream.ejection != nil { service.status.note(end.outcome(response.status), at: index, now: loop.nowMilliseconds) }

@@ -1,5 +1,6 @@
 import Bytes
 import HTTPMessage
+import PolicyClient
 
 /// The heads that the proxy writes: the request's to the upstream, the response's to the client.
 extension Exchange {
@@ -23,10 +24,10 @@ extension Exchange {
         output.append(" HTTP/1.1\r\nHost: ")
         output.append(pool.authority)
         output.append("\r\n")
-        let ownedNames: NameSet? = if let session = check.session { worker.ownedNames(of: session) } else { nil }
+        let session = check.session
         var kept = KeptLines()
         for field in head.fields {
-            if passesToUpstream(field, ownedNames, bytes, payload.bytes) {
+            if passesToUpstream(field, session, bytes, payload.bytes) {
                 kept.keep(field.line)
             } else {
                 kept.flush(bytes, to: output)
@@ -55,7 +56,7 @@ extension Exchange {
     }
 
     private func passesToUpstream(
-        _ field: FieldLine, _ ownedNames: NameSet?, _ bytes: Span<UInt8>, _ payload: Span<UInt8>
+        _ field: FieldLine, _ session: PolicySession?, _ bytes: Span<UInt8>, _ payload: Span<UInt8>
     ) -> Bool {
         switch field.kind {
         case .host, .contentLength, .transferEncoding, .connection, .hopByHop, .forwarded: return false
@@ -63,7 +64,7 @@ extension Exchange {
         case .other, .via, .date, .headOnly, .expect: break
         }
         let name = field.name.bytes(in: bytes)
-        if ownedNames?.contains(name) ?? true { return false }
+        if session?.owns(name) ?? true { return false }
         if worker.writtenRequestNames.contains(name) { return correlation.keepsTraceState && name.equalsIgnoringCase("tracestate") }
         if operations.request.replace(name, in: payload) { return false }
         return !(head.connection.namesFields && ConnectionOptions.name(name, in: head.fields, of: bytes))
@@ -74,7 +75,7 @@ extension Exchange {
         guard trailer.kind == .other || trailer.kind == .date, let session = check.session else { return false }
         let payload = check.payload
         let name = trailer.name.bytes(in: bytes)
-        return !worker.ownedNames(of: session).contains(name) && !worker.writtenRequestNames.contains(name)
+        return !session.owns(name) && !worker.writtenRequestNames.contains(name)
             && !operations.request.replace(name, in: payload.bytes)
     }
 

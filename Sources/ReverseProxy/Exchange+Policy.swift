@@ -17,8 +17,8 @@ extension Exchange {
 
     /// Asks once, and waits for the verdict. It is never asked again: whether a lost CHECK was counted cannot be known.
     func ask(_ client: ClientConnection) async -> Asked {
-        var found = worker.policy.usableConnection()
-        if found == nil { found = await worker.policy.awaitConnection(on: client.waiter) }
+        var found = policy.usableConnection()
+        if found == nil { found = await policy.awaitConnection(on: client.waiter) }
         guard let connection = found else { return .unanswered("no policy daemon answers") }
         if head.connection.namesFields, namesWantedHeader(connection.session) {
             return .refused(MessageRefusal("The Connection field names a field that the request is judged by."))

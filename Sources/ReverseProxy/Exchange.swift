@@ -12,6 +12,7 @@ final class Exchange {
     let worker: WorkerContext
     // The worker's, at hand: what is reached over several objects is retained at each use.
     let loop: EventLoop
+    let policy: PolicyClient
     let buffers: BufferPool
     /// What the client sends. While an exchange runs, its head stays at the front until it has been forwarded.
     let input = ByteBuffer(capacity: BufferPool.bufferBytes)
@@ -41,6 +42,7 @@ final class Exchange {
     init(in worker: WorkerContext) {
         self.worker = worker
         loop = worker.loop
+        policy = worker.policy
         buffers = worker.loop.buffers
     }
 

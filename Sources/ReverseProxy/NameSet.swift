@@ -1,5 +1,6 @@
 import Bytes
 import HTTPMessage
+import PolicyClient
 
 /// Header names that a field may not have in any spelling a backend could take for one of them.
 struct NameSet {
@@ -13,9 +14,20 @@ struct NameSet {
         nameBits = self.names.reduce(0) { $0 | $1.span.foldedNameBit }
     }
 
-    func contains(_ name: Span<UInt8>) -> Bool {
-        guard nameBits & name.foldedNameBit != 0 else { return false }
+    @inline(__always)
+    func contains(_ name: Span<UInt8>) -> Bool { nameBits & name.foldedNameBit != 0 && has(name) }
+
+    private func has(_ name: Span<UInt8>) -> Bool {
         for owned in names where name.mayBeTaken(for: owned.span) { return true }
+        return false
+    }
+}
+
+extension PolicySession {
+    /// Whether a backend could take a field of this name for one that no client may bring.
+    func owns(_ name: Span<UInt8>) -> Bool {
+        guard mayOwn(name.foldedNameBit) else { return false }
+        for owned in ownedHeaders where name.mayBeTaken(for: owned.span) { return true }
         return false
     }
 }

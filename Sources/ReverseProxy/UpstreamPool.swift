@@ -33,6 +33,13 @@ final class UpstreamConnection {
         address = nil
         isForOne = false
     }
+
+    /// Who is woken by what happens on it.
+    func setWaiter(_ waiter: Waiter?) { stream.waiter = waiter }
+
+    fileprivate var isOpenAndQuiet: Bool { stream.isOpen && stream.isQuiet }
+
+    fileprivate var isQuiet: Bool { stream.isQuiet }
 }
 
 /// A worker's kept-alive connections to one endpoint of an upstream, the last used first.
@@ -72,7 +79,7 @@ final class UpstreamPool {
         while let connection = idle.popLast() {
             // Readable while idle: the upstream has closed it, or sent what nobody asked for. Either way it is of no use.
             let isFresh = now - connection.idleSinceMilliseconds < idleTimeoutMilliseconds
-            if isFresh, connection.stream.isOpen, connection.stream.isQuiet, leadsThere(connection) { return connection }
+            if isFresh, connection.isOpenAndQuiet, leadsThere(connection) { return connection }
             connection.stream.close()
         }
         return nil
@@ -111,9 +118,9 @@ final class UpstreamPool {
 
     /// Takes back a connection whose last exchange ended in good order.
     func giveBack(_ connection: UpstreamConnection, now: Int64) {
-        connection.stream.waiter = nil
+        connection.setWaiter(nil)
         guard sessions == nil else { return connection.stream.close() }
-        guard !isRetired, !connection.isForOne, idle.count < maximumIdle, connection.stream.isQuiet, leadsThere(connection) else {
+        guard !isRetired, !connection.isForOne, idle.count < maximumIdle, connection.isQuiet, leadsThere(connection) else {
             return connection.stream.close()
         }
         connection.isReused = true

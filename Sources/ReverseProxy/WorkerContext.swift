@@ -122,7 +122,6 @@ final class WorkerContext {
     private(set) var isRetired = false
 
     private let spareExchanges = Spares<Exchange>(maximum: 1024, lasting: 64)
-    private var ownedNames: (session: PolicySession, names: NameSet)?
 
     init(_ setup: ProxySetup, _ state: WorkerState) {
         self.setup = setup
@@ -157,14 +156,6 @@ final class WorkerContext {
         exchange.input.clear()
         guard !isRetired, exchange.isSmall else { return }
         _ = spareExchanges.give(exchange)
-    }
-
-    /// The names that no client may bring, by the daemon that was asked.
-    func ownedNames(of session: PolicySession) -> NameSet {
-        if let ownedNames, ownedNames.session === session { return ownedNames.names }
-        let names = NameSet(session.hello.ownedHeaders)
-        ownedNames = (session, names)
-        return names
     }
 
     /// The place of the route that a request went to, or would have gone to, had it been let.
