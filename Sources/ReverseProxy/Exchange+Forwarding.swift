@@ -90,9 +90,11 @@ extension Exchange {
             case .upstreamFailed(.upstreamBrokeOff) where !relay.hasBegunResponse && !relay.hasSentResponse && takeRetry():
                 tried.insert(index)
                 outcome = .failed
+            case .complete(let mayReuse):
+                return conclude(relay, upstream, pool, mayReuse: mayReuse)
             default:
                 if service.isGuarded, !end.isComplete { tellBreaker(end.outcome(response.status), of: service) }
-                return await conclude(end, relay, client, upstream, pool)
+                return await conclude(failed: end, relay, client, upstream)
             }
             upstream.stream.close()
             upstreamOutput.clear()
@@ -161,21 +163,24 @@ extension Exchange {
         return header
     }
 
+    private func conclude(_ relay: Relay, _ upstream: UpstreamConnection, _ pool: UpstreamPool, mayReuse: Bool) -> AfterExchange {
+        record.noteUpstream()
+        record.byteCount = relay.sentByteCount
+        if mayReuse { pool.giveBack(upstream, now: loop.nowMilliseconds) } else { upstream.stream.close() }
+        return relay.keepsClient ? .keepAlive : .linger
+    }
+
+    /// Concludes what didn't end as a response does.
     private func conclude(
-        _ end: Relay.End, _ relay: Relay, _ client: ClientConnection, _ upstream: UpstreamConnection, _ pool: UpstreamPool
+        failed end: Relay.End, _ relay: Relay, _ client: ClientConnection, _ upstream: UpstreamConnection
     ) async -> AfterExchange {
         record.noteUpstream()
         if case .switched = end { return await tunnel(client, upstream) }
         record.byteCount = relay.sentByteCount
-        if case .complete(let mayReuse) = end, mayReuse {
-            pool.giveBack(upstream, now: loop.nowMilliseconds)
-        } else {
-            upstream.stream.close()
-        }
+        upstream.stream.close()
         switch end {
-        case .complete: return relay.keepsClient ? .keepAlive : .linger
         case .staleConnection: return await answerUpstreamDown(.upstreamBrokeOff, client)
-        case .answerUnwanted, .switched: return .close
+        case .complete, .answerUnwanted, .switched: return .close
         case .clientGone:
             record.reason = .clientGone
             return .close
