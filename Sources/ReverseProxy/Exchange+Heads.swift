@@ -9,7 +9,7 @@ extension Exchange {
     /// - Parameters:
     ///   - pool: the upstream's. It takes trailers from HTTP/2 whatever happens, and says so where the client does.
     func appendRequestHead(to pool: UpstreamPool, from client: ClientConnection) {
-        let (input, output, payload) = (self.input, upstreamOutput, check.payload)
+        let (input, output, payload) = (self.input, upstreamOutput, verdictPayload)
         let bytes = input.bytes
         buffers.furnish(output)
         output.append(head.methodName.bytes(in: bytes))
@@ -146,7 +146,7 @@ extension Exchange {
     ///   - keepsAlive: whether the client's connection outlives this response.
     ///   - listener: the client's, which may have a field of its own to add.
     func appendResponseHead(_ coding: BodyReader.Coding?, keepsAlive: Bool, by listener: ListenerSetup) {
-        let (input, output, payload) = (upstreamInput, self.output, check.payload)
+        let (input, output, payload) = (upstreamInput, self.output, verdictPayload)
         let bytes = input.bytes
         worker.loop.buffers.furnish(output)
         output.append("HTTP/1.1 ")

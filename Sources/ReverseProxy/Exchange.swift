@@ -29,7 +29,9 @@ final class Exchange {
     /// Of the verdict on this request; none before there is one.
     var operations = VerdictOperations()
     var target = RequestTarget.none
-    let check = PendingCheck()
+    let check: PendingCheck
+    /// Of the verdict, where ``operations`` lie.
+    let verdictPayload: ByteBuffer
     let record = AccessRecord()
     let correlation = Correlation()
     let origin = Origin()
@@ -44,6 +46,8 @@ final class Exchange {
         loop = worker.loop
         policy = worker.policy
         buffers = worker.loop.buffers
+        check = PendingCheck()
+        verdictPayload = check.payload
     }
 
     /// What is to begin with the next stream of HTTP/2.
@@ -290,7 +294,7 @@ final class Exchange {
         if let metrics = worker.metrics, let worker = worker.state.workerMetrics {
             metrics.count(record, route: self.worker.route(of: record), nanoseconds: nanoseconds, in: worker)
         }
-        worker.accessLog.write(self, client, nanoseconds: nanoseconds)
+        worker.log(self, client, nanoseconds: nanoseconds)
     }
 
     /// Gives the room of empty buffers back. An exchange that waits then holds its input alone.

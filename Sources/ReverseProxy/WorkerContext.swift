@@ -158,6 +158,11 @@ final class WorkerContext {
         _ = spareExchanges.give(exchange)
     }
 
+    /// Writes an exchange's line of the access log.
+    func log(_ exchange: Exchange, _ client: ClientConnection, nanoseconds: Int64) {
+        accessLog.write(exchange, client, nanoseconds: nanoseconds)
+    }
+
     /// The place of the route that a request went to, or would have gone to, had it been let.
     func route(of record: AccessRecord) -> Int? {
         let text = record.text
