@@ -5,15 +5,35 @@ extension UInt8 {
     }
 }
 
-extension UInt64 {
-    /// Eight bytes, as ``UInt8/lowercasedASCII`` makes each of them.
-    var lowercasedASCII: UInt64 {
-        let (ones, highBits): (UInt64, UInt64) = (0x0101_0101_0101_0101, 0x8080_8080_8080_8080)
-        let low = self & ~highBits
-        // A byte's high bit says: from A on, behind Z (Hacker's Delight, 6-1). No sum carries into the next byte.
-        let fromA = low &+ ones &* (0x80 - 0x41)
-        let behindZ = low &+ ones &* (0x7F - 0x5A)
-        return self | ((fromA & ~behindZ & ~self & highBits) &>> 2)
+extension Span where Element == UInt8 {
+    /// Whether these bytes are those of `text`, ASCII letters in any case.
+    @inlinable public func equalsIgnoringCase(_ text: StaticString) -> Bool {
+        guard count == text.utf8CodeUnitCount else { return false }
+        // Most names differ in their first letter from others of their length.
+        guard unsafe count == 0 || (self[0] ^ text.utf8Start[0]) & ~0x20 == 0 else { return false }
+        return equalsIgnoringCase(unsafe Span(_unsafeStart: text.utf8Start, count: count))
+    }
+
+    /// Whether these bytes are those of `other`, ASCII letters in any case. Eight are compared together.
+    public func equalsIgnoringCase(_ other: Span<UInt8>) -> Bool {
+        guard count == other.count else { return false }
+        guard count >= 8 else {
+            for index in indices where self[index].lowercasedASCII != other[index].lowercasedASCII { return false }
+            return true
+        }
+        let (left, right) = unsafe (bytes, other.bytes)
+        let (caseBit, a, letters) = (SIMD8<UInt8>(repeating: 0x20), SIMD8<UInt8>(repeating: 0x61), SIMD8<UInt8>(repeating: 26))
+        var index = 0
+        while true {
+            let one = unsafe left.unsafeLoadUnaligned(fromUncheckedByteOffset: index, as: SIMD8<UInt8>.self)
+            let other = unsafe right.unsafeLoadUnaligned(fromUncheckedByteOffset: index, as: SIMD8<UInt8>.self)
+            let areLetters = (one | caseBit) &- a .< letters
+            let areEqual = (one .== other) .| (areLetters .& (one ^ other .== caseBit))
+            guard unsafe unsafeBitCast(areEqual, to: UInt64.self) == .max else { return false }
+            guard index < count &- 8 else { return true }
+            // The last eight may have been compared in part.
+            index = Swift.min(index &+ 8, count &- 8)
+        }
     }
 }
 

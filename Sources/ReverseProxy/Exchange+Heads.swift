@@ -141,8 +141,25 @@ extension Exchange {
     /// - Parameters:
     ///   - coding: how the content is written on; nil where there is none.
     ///   - keepsAlive: whether the client's connection outlives this response.
+    /// - Returns: whether ``WorkerState/writtenHead`` says what the head is made of: until the worker writes or sends another one.
+    func appendResponseHead(_ coding: BodyReader.Coding?, keepsAlive: Bool, for client: ClientConnection) -> Bool {
+        var head: WrittenHead?
+        // Behind an interim response its lines would be elsewhere.
+        guard client.isHTTP2, output.isEmpty else {
+            appendResponseHead(coding, keepsAlive: keepsAlive, by: client.listener, noting: &head)
+            return false
+        }
+        let state = worker.state
+        head = exchange(&state.writtenHead, with: WrittenHead())
+        appendResponseHead(coding, keepsAlive: keepsAlive, by: client.listener, noting: &head)
+        if let head { state.writtenHead = head }
+        return true
+    }
+
+    /// - Parameters:
     ///   - listener: the client's, which may have a field of its own to add.
-    func appendResponseHead(_ coding: BodyReader.Coding?, keepsAlive: Bool, by listener: ListenerSetup) {
+    ///   - note: notes what the head is made of.
+    private func appendResponseHead(_ coding: BodyReader.Coding?, keepsAlive: Bool, by listener: ListenerSetup, noting note: inout WrittenHead?) {
         let (input, output, payload) = (upstreamInput, self.output, check.payload)
         let bytes = input.bytes
         worker.loop.buffers.furnish(output)
@@ -151,28 +168,44 @@ extension Exchange {
         output.append(" ")
         output.append(response.reason.bytes(in: bytes))
         output.append("\r\n")
+        note?.begin(response.status)
         var kept = KeptLines()
         var hasDate = false
         for field in response.fields {
             if field.kind == .date { hasDate = true }
             if !listener.replaces(field, in: bytes), passesToClient(field, hasContent: coding != nil, bytes, payload.bytes) {
-                kept.keep(field.line)
+                let start = kept.keep(field.line)
+                note?.note(field, movedBy: output.count - start)
             } else {
                 kept.flush(bytes, to: output)
             }
         }
         kept.flush(bytes, to: output)
-        operations.response.append(to: output, from: payload.bytes)
+        note?.pass(to: output.count)
+        operations.response.forEachThatSets(payload.bytes) { name, value in
+            output.append(field: name, value)
+            note?.noteLine(name.count, endingAt: output.count)
+        }
         appendRequestID()
+        note?.noteLine("X-Request-Id".utf8.count, endingAt: output.count)
         output.append(listener.strictTransportSecurityLine)
+        note?.noteLine("Strict-Transport-Security".utf8.count, endingAt: output.count)
         if !hasDate {
             output.append("Date: ")
             worker.date.append(to: output)
             output.append("\r\n")
+            note?.noteLine("Date".utf8.count, endingAt: output.count)
         }
+        var framing = BodyFraming.untilClose
         switch (coding, response.framing) {
-        case (.identity?, .length(let length)): output.append(contentLength: length)
-        case (.chunked?, _): output.append("Transfer-Encoding: chunked\r\n")
+        case (nil, _): framing = .none
+        case (.identity?, .length(let length)):
+            framing = .length(length)
+            output.append(contentLength: length)
+            note?.noteLine("Content-Length".utf8.count, endingAt: output.count)
+        case (.chunked?, _):
+            framing = .chunked
+            output.append("Transfer-Encoding: chunked\r\n")
         default: break
         }
         if !keepsAlive {
@@ -181,6 +214,7 @@ extension Exchange {
             output.append("Connection: keep-alive\r\n")
         }
         output.append("\r\n")
+        note?.end(framing, at: output.count)
     }
 
     /// Writes an interim response on as it is, but for what concerns the upstream's connection alone.
@@ -244,8 +278,12 @@ extension Exchange {
 private struct KeptLines {
     private var run: Range<Int>?
 
-    mutating func keep(_ line: ByteRange) {
-        run = (run?.lowerBound ?? line.start)..<line.end
+    /// - Returns: where the first of the lines begins that are copied together with it.
+    @discardableResult
+    mutating func keep(_ line: ByteRange) -> Int {
+        let start = run?.lowerBound ?? line.start
+        run = start..<line.end
+        return start
     }
 
     mutating func flush(_ bytes: Span<UInt8>, to output: ByteBuffer) {

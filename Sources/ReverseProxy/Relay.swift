@@ -62,6 +62,8 @@ struct Relay {
     private var hasUpstreamFailed = false
     private var hasReceivedAnything = false
     private(set) var hasBegunResponse = false
+    /// Whether the response's head has just been written, and noted for a client of HTTP/2.
+    private var hasNotedHead = false
     /// Whether some of the final response is with the client: too late for another answer.
     private(set) var hasSentResponse = false
     /// Whether the client's connection can take another request afterwards.
@@ -261,7 +263,7 @@ struct Relay {
         responseCoding = coding ?? .identity
         let endIsSeen = coding != .identity || framing.isAnnounced
         keepsClient = exchange.head.keepsAlive && isRequestSent && endIsSeen && !exchange.worker.isDraining
-        exchange.appendResponseHead(coding, keepsAlive: keepsClient, by: client.listener)
+        hasNotedHead = exchange.appendResponseHead(coding, keepsAlive: keepsClient, for: client)
         exchange.record.status = exchange.response.status
         if breakerWaits { exchange.tellBreakerOfAnswer() }
         exchange.record.noteUpstream()
@@ -289,9 +291,13 @@ struct Relay {
 
     private mutating func sendResponse() -> Round {
         let output = exchange.output
+        // What is not sent at once is read once more: other exchanges note theirs in the same place.
+        let headIsNoted = hasNotedHead
+        hasNotedHead = false
         var hasMoved = false
         if !output.isEmpty || clientStream.hasUnsent, clientStream.isWritable {
-            if case .failed = clientStream.send(output) { return .ended(.clientGone) }
+            let stream = headIsNoted ? clientStream as? DownstreamStream : nil
+            if case .failed = stream?.send(output, headIsNoted: true) ?? clientStream.send(output) { return .ended(.clientGone) }
             hasMoved = true
             // An interim response of which a part is left counts as well: nothing else can stand in its middle.
             if hasBegunResponse || !output.isEmpty { hasSentResponse = true }

@@ -1,5 +1,4 @@
 import Bytes
-import HTTPMessage
 import Testing
 
 @Test func `letters are equal in any case, and no other bytes are that differ`() {
