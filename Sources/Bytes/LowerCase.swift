@@ -6,12 +6,24 @@ extension UInt8 {
 }
 
 extension Span where Element == UInt8 {
-    /// Whether these bytes are those of `text`, ASCII letters in any case.
-    @inlinable public func equalsIgnoringCase(_ text: StaticString) -> Bool {
+    /// Whether these bytes are those of `text`, ASCII letters in any case. Always inlined: a comparison with a literal of 4 to 16 bytes is then
+    /// one or two with numbers.
+    @inlinable @inline(__always) public func equalsIgnoringCase(_ text: StaticString) -> Bool {
         guard count == text.utf8CodeUnitCount else { return false }
-        // Most names differ in their first letter from others of their length.
-        guard unsafe count == 0 || (self[0] ^ text.utf8Start[0]) & ~0x20 == 0 else { return false }
-        return equalsIgnoringCase(unsafe Span(_unsafeStart: text.utf8Start, count: count))
+        let (bytes, other) = unsafe (self.bytes, UnsafeRawPointer(text.utf8Start))
+        switch count {
+        case 8...16:
+            let last = count &- 8
+            return unsafe bytes.unsafeLoadUnaligned(as: UInt64.self).isEqualIgnoringCase(other.loadUnaligned(as: UInt64.self))
+                && bytes.unsafeLoadUnaligned(fromByteOffset: last, as: UInt64.self)
+                    .isEqualIgnoringCase(other.loadUnaligned(fromByteOffset: last, as: UInt64.self))
+        case 4..<8:
+            let last = count &- 4
+            return unsafe bytes.unsafeLoadUnaligned(as: UInt32.self).isEqualIgnoringCase(other.loadUnaligned(as: UInt32.self))
+                && bytes.unsafeLoadUnaligned(fromByteOffset: last, as: UInt32.self)
+                    .isEqualIgnoringCase(other.loadUnaligned(fromByteOffset: last, as: UInt32.self))
+        default: return equalsIgnoringCase(unsafe Span(_unsafeStart: text.utf8Start, count: count))
+        }
     }
 
     /// Whether these bytes are those of `other`, ASCII letters in any case. Eight are compared together.
@@ -34,6 +46,20 @@ extension Span where Element == UInt8 {
             // The last eight may have been compared in part.
             index = Swift.min(index &+ 8, count &- 8)
         }
+    }
+}
+
+extension FixedWidthInteger where Self: UnsignedInteger {
+    /// Whether each byte is the same as that of `other`, or the same letter of ASCII in another case.
+    @inlinable @inline(__always) func isEqualIgnoringCase(_ other: Self) -> Bool {
+        let (ones, highBits): (Self, Self) = (.max / 0xFF, .max / 0xFF &* 0x80)
+        // A byte's high bit says: from a on, behind z (Hacker's Delight, 6-1). No sum carries into the next byte. Of a literal all of it is
+        // known to the compiler.
+        let low = (other | ones &* 0x20) & ~highBits
+        let fromA = low &+ ones &* (0x80 - 0x61)
+        let behindZ = low &+ ones &* (0x7F - 0x7A)
+        let caseBits = (fromA & ~behindZ & ~other & highBits) &>> 2
+        return self | caseBits == other | caseBits
     }
 }
 
