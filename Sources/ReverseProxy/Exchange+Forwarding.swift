@@ -80,7 +80,7 @@ extension Exchange {
             if head.hasBody { consumeHead() }
             upstream.stream.waiter = client.waiter
             var relay = Relay(self, client, upstream)
-            let end = await relay.run()
+            let end = await relay.run(self, client, upstream)
             if service.upstream.ejection != nil { service.status.note(end.outcome(response.status), at: index, now: worker.loop.nowMilliseconds) }
             switch end {
             case .staleConnection where isSafeToSendAgain: break
@@ -214,6 +214,6 @@ extension Exchange {
     /// chunk; where the connection's end would be taken for the response's, by a reset.
     private func cutOff(_ reason: ProxyReason, _ relay: Relay) -> AfterExchange {
         record.reason = reason
-        return relay.endsWithConnection ? .reset : .close
+        return relay.endsWithConnection(self) ? .reset : .close
     }
 }

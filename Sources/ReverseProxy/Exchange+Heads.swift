@@ -11,7 +11,7 @@ extension Exchange {
     func appendRequestHead(for authority: [UInt8], from client: ClientConnection, takesTrailers: Bool) {
         let (input, output, payload) = (self.input, upstreamOutput, check.payload)
         let bytes = input.bytes
-        worker.loop.buffers.furnish(output)
+        worker.buffers.furnish(output)
         output.append(head.methodName.bytes(in: bytes))
         output.append(" ")
         if let query = check.verdict?.query {
@@ -162,7 +162,7 @@ extension Exchange {
     private func appendResponseHead(_ coding: BodyReader.Coding?, keepsAlive: Bool, by listener: ListenerSetup, noting note: inout WrittenHead?) {
         let (input, output, payload) = (upstreamInput, self.output, check.payload)
         let bytes = input.bytes
-        worker.loop.buffers.furnish(output)
+        worker.buffers.furnish(output)
         output.append("HTTP/1.1 ")
         output.append(decimal: Int(response.status))
         output.append(" ")
@@ -236,7 +236,7 @@ extension Exchange {
     func appendSwitchingHead() {
         let (input, output, payload) = (upstreamInput, self.output, check.payload)
         let bytes = input.bytes
-        worker.loop.buffers.furnish(output)
+        worker.buffers.furnish(output)
         output.append("HTTP/1.1 101 Switching Protocols\r\n")
         output.append(WebSocketHandshake.fields)
         for field in response.fields where passesToClient(field, hasContent: true, bytes, payload.bytes) {

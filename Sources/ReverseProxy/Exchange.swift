@@ -263,7 +263,7 @@ final class Exchange {
         upstreamOutput.clear()
         output.clear()
         stripBuffers()
-        worker.loop.buffers.shrink(input)
+        worker.buffers.shrink(input)
         check.waiter = nil
     }
 
@@ -279,7 +279,7 @@ final class Exchange {
 
     /// Gives the room of empty buffers back. An exchange that waits then holds its input alone.
     func stripBuffers() {
-        let pool = worker.loop.buffers
+        let pool = worker.buffers
         pool.strip(output)
         pool.strip(upstreamInput)
         pool.strip(upstreamOutput)
