@@ -38,9 +38,11 @@ import Glibc
     }
 
     deinit {
-        unsafe free(state.pointee.base)
-        unsafe free(state)
+        unsafe Self.free(state.pointee)
+        unsafe Glibc.free(state)
     }
+
+    static func free(_ storage: State) { unsafe Glibc.free(storage.base) }
 
     /// How many bytes are there to read.
     @inlinable public var count: Int { unsafe state.pointee.end &- state.pointee.start }
@@ -243,7 +245,7 @@ import Glibc
             while capacity < held + byteCount { capacity *= 2 }
             let base = unsafe Self.allocate(capacity)
             unsafe base.copyMemory(from: state.pointee.base + state.pointee.start, byteCount: held)
-            unsafe free(state.pointee.base)
+            unsafe Self.free(state.pointee)
             unsafe state.pointee.base = base
             unsafe state.pointee.capacity = capacity
         }
