@@ -6,15 +6,18 @@ extension UInt8 {
 }
 
 extension Span where Element == UInt8 {
-    /// Whether these bytes are those of `text`, ASCII letters in any case. Always inlined: a comparison with a literal of 4 to 16 bytes is then
-    /// one or two with numbers.
+    /// Whether these bytes are those of `text`, ASCII letters in any case. Always inlined: a comparison with a literal of 4 to 24 bytes is then
+    /// one to three with numbers.
     @inlinable @inline(__always) public func equalsIgnoringCase(_ text: StaticString) -> Bool {
         guard count == text.utf8CodeUnitCount else { return false }
         let (bytes, other) = unsafe (self.bytes, UnsafeRawPointer(text.utf8Start))
         switch count {
-        case 8...16:
+        case 8...24:
             let last = count &- 8
+            let middle = Swift.min(last, 8)
             return unsafe bytes.unsafeLoadUnaligned(as: UInt64.self).isEqualIgnoringCase(other.loadUnaligned(as: UInt64.self))
+                && bytes.unsafeLoadUnaligned(fromByteOffset: middle, as: UInt64.self)
+                    .isEqualIgnoringCase(other.loadUnaligned(fromByteOffset: middle, as: UInt64.self))
                 && bytes.unsafeLoadUnaligned(fromByteOffset: last, as: UInt64.self)
                     .isEqualIgnoringCase(other.loadUnaligned(fromByteOffset: last, as: UInt64.self))
         case 4..<8:

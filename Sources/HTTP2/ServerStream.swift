@@ -86,8 +86,7 @@ public final class ServerStream {
     /// Adds to the answer's content. All of it is kept until the client's window has room: look at ``unsentByteCount`` where it may grow large.
     public func send(_ content: Span<UInt8>) {
         unsent.append(content)
-        session.waitingByteCount += content.count
-        session.resume(self)
+        session.resume(self, with: content.count)
     }
 
     /// Ends the answer behind what was sent.

@@ -25,16 +25,18 @@ extension Exchange {
         output.append(authority.span)
         output.append("\r\n")
         let ownedNames = check.session.map(worker.ownedNames(of:))
+        // At hand: to look into the exchange's own would retain them each time.
+        let operations = self.operations.request
         var kept = KeptLines()
         for field in head.fields {
-            if passesToUpstream(field, ownedNames, bytes, payload.bytes) {
+            if passesToUpstream(field, ownedNames, bytes, operations, payload.bytes) {
                 kept.keep(field.line)
             } else {
                 kept.flush(bytes, to: output)
             }
         }
         kept.flush(bytes, to: output)
-        operations.request.append(to: output, from: payload.bytes)
+        operations.append(to: output, from: payload.bytes)
         if takesTrailers, saysTrailers(bytes) { output.append("TE: trailers\r\n") }
         appendForwardingFields(client, bytes)
         appendCorrelation(payload.bytes)
@@ -56,7 +58,7 @@ extension Exchange {
     }
 
     private func passesToUpstream(
-        _ field: FieldLine, _ ownedNames: NameSet?, _ bytes: Span<UInt8>, _ payload: Span<UInt8>
+        _ field: FieldLine, _ ownedNames: NameSet?, _ bytes: Span<UInt8>, _ operations: HeaderOperations, _ payload: Span<UInt8>
     ) -> Bool {
         switch field.kind {
         case .host, .contentLength, .transferEncoding, .connection, .hopByHop, .forwarded: return false
@@ -66,7 +68,7 @@ extension Exchange {
         let name = field.name.bytes(in: bytes)
         if ownedNames?.contains(name) ?? true { return false }
         if worker.writtenRequestNames.contains(name) { return correlation.keepsTraceState && name.equalsIgnoringCase("tracestate") }
-        if operations.request.replace(name, in: payload) { return false }
+        if operations.replace(name, in: payload) { return false }
         return !(head.connection.namesFields && ConnectionOptions.name(name, in: head.fields, of: bytes))
     }
 
@@ -161,6 +163,8 @@ extension Exchange {
     ///   - note: notes what the head is made of.
     private func appendResponseHead(_ coding: BodyReader.Coding?, keepsAlive: Bool, by listener: ListenerSetup, noting note: inout WrittenHead?) {
         let (input, output, payload) = (upstreamInput, self.output, check.payload)
+        // At hand: to look into the exchange's own would retain them each time.
+        let operations = self.operations.response
         let bytes = input.bytes
         worker.buffers.furnish(output)
         output.append("HTTP/1.1 ")
@@ -173,7 +177,7 @@ extension Exchange {
         var hasDate = false
         for field in response.fields {
             if field.kind == .date { hasDate = true }
-            if !listener.replaces(field, in: bytes), passesToClient(field, hasContent: coding != nil, bytes, payload.bytes) {
+            if !listener.replaces(field, in: bytes), passesToClient(field, hasContent: coding != nil, bytes, operations, payload.bytes) {
                 let start = kept.keep(field.line)
                 note?.note(field, movedBy: output.count - start)
             } else {
@@ -182,7 +186,7 @@ extension Exchange {
         }
         kept.flush(bytes, to: output)
         note?.pass(to: output.count)
-        operations.response.forEachThatSets(payload.bytes) { name, value in
+        operations.forEachThatSets(payload.bytes) { name, value in
             output.append(field: name, value)
             note?.noteLine(name.count, endingAt: output.count)
         }
@@ -239,16 +243,17 @@ extension Exchange {
         worker.buffers.furnish(output)
         output.append("HTTP/1.1 101 Switching Protocols\r\n")
         output.append(WebSocketHandshake.fields)
-        for field in response.fields where passesToClient(field, hasContent: true, bytes, payload.bytes) {
+        let operations = self.operations.response
+        for field in response.fields where passesToClient(field, hasContent: true, bytes, operations, payload.bytes) {
             output.append(field.line.bytes(in: bytes))
         }
-        operations.response.append(to: output, from: payload.bytes)
+        operations.append(to: output, from: payload.bytes)
         appendRequestID()
         output.append("\r\n")
     }
 
     private func passesToClient(
-        _ field: FieldLine, hasContent: Bool, _ bytes: Span<UInt8>, _ payload: Span<UInt8>
+        _ field: FieldLine, hasContent: Bool, _ bytes: Span<UInt8>, _ operations: HeaderOperations, _ payload: Span<UInt8>
     ) -> Bool {
         switch field.kind {
         case .connection, .hopByHop, .transferEncoding: return false
@@ -257,7 +262,7 @@ extension Exchange {
         default: break
         }
         let name = field.name.bytes(in: bytes)
-        if worker.writtenResponseNames.contains(name) || operations.response.replace(name, in: payload) { return false }
+        if worker.writtenResponseNames.contains(name) || operations.replace(name, in: payload) { return false }
         return !isNamedByConnection(field, bytes)
     }
 

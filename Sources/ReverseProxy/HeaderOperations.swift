@@ -65,7 +65,8 @@ struct HeaderOperations {
     /// - Parameter excluded: as of ``append(to:from:but:)``.
     @inline(__always)
     func forEachThatSets(_ payload: Span<UInt8>, but excluded: StaticString? = nil, _ body: (Span<UInt8>, Span<UInt8>) -> Void) {
-        for (index, operation) in operations.enumerated() where operation.kind == .set {
+        for index in operations.indices where operations[index].kind == .set {
+            let operation = operations[index]
             let name = operation.name.bytes(in: payload)
             if let excluded, name.equalsIgnoringCase(excluded) { continue }
             guard !isSuperseded(index, name, payload) else { continue }
@@ -74,7 +75,7 @@ struct HeaderOperations {
     }
 
     private func isSuperseded(_ index: Int, _ name: Span<UInt8>, _ payload: Span<UInt8>) -> Bool {
-        for later in operations[(index + 1)...] where name.mayBeTaken(for: later.name.bytes(in: payload)) { return true }
+        for later in index + 1..<operations.count where name.mayBeTaken(for: operations[later].name.bytes(in: payload)) { return true }
         return false
     }
 

@@ -212,6 +212,7 @@ struct Relay {
     /// Reads heads until the final one. Nothing has moved where that is not complete.
     private mutating func readResponseHead(_ exchange: Exchange, _ client: ClientConnection) throws(MessageRefusal) -> Round {
         let input = exchange.upstreamInput
+        guard !input.isEmpty else { return .nothingMoved }
         while let byteCount = try responseScanner.findEnd(in: input.bytes, limits: exchange.worker.limits) {
             try exchange.readResponseHead(byteCount)
             responseScanner = HeadScanner()
