@@ -76,7 +76,7 @@ extension Exchange {
                 mayRepeat = false
                 continue
             }
-            appendRequestHead(for: pool.authority, from: client, takesTrailers: pool.isHTTP2)
+            appendRequestHead(for: pool, from: client)
             if head.hasBody { consumeHead() }
             upstream.stream.waiter = client.waiter
             var relay = Relay(self, client, upstream)

@@ -6,9 +6,9 @@ extension Exchange {
     /// Writes the request's head into `upstreamOutput`: hop-by-hop fields out, owned names out, verdict in.
     ///
     /// - Parameters:
-    ///   - authority: the upstream's, for `Host`.
-    ///   - takesTrailers: whether the proxy takes trailers from it whatever happens, and says so where the client does.
-    func appendRequestHead(for authority: [UInt8], from client: ClientConnection, takesTrailers: Bool) {
+    ///   - pool: the upstream's, whose authority becomes `Host`. From one of HTTP/2 the proxy takes trailers whatever happens, and says so where
+    ///     the client does.
+    func appendRequestHead(for pool: UpstreamPool, from client: ClientConnection) {
         let (input, output, payload) = (self.input, upstreamOutput, check.payload)
         let bytes = input.bytes
         worker.buffers.furnish(output)
@@ -22,7 +22,7 @@ extension Exchange {
             output.append(target.range.bytes(in: bytes))
         }
         output.append(" HTTP/1.1\r\nHost: ")
-        output.append(authority.span)
+        output.append(pool.authority)
         output.append("\r\n")
         let ownedNames = check.session.map(worker.ownedNames(of:))
         // At hand: to look into the exchange's own would retain them each time.
@@ -37,7 +37,7 @@ extension Exchange {
         }
         kept.flush(bytes, to: output)
         operations.append(to: output, from: payload.bytes)
-        if takesTrailers, saysTrailers(bytes) { output.append("TE: trailers\r\n") }
+        if pool.isHTTP2, saysTrailers(bytes) { output.append("TE: trailers\r\n") }
         appendForwardingFields(client, bytes)
         appendCorrelation(payload.bytes)
         if record.asksForWebSocket { output.append(WebSocketHandshake.fields) }

@@ -41,7 +41,8 @@ struct Relay {
     /// What a buffer is filled to before its bytes have to be sent on.
     static let roomBytes = BufferPool.bufferBytes - 64
 
-    private let waits: WaitLimits
+    private let firstByteMilliseconds: Int64
+    private let idleMilliseconds: Int64
     private let deadline: Int64
     /// Whether a circuit breaker wants to know whether there is an answer.
     private let breakerWaits: Bool
@@ -65,9 +66,9 @@ struct Relay {
     /// Whether the client's connection can take another request afterwards.
     private(set) var keepsClient = false
 
-    init(_ exchange: Exchange, _ client: ClientConnection, _ upstream: UpstreamConnection) {
+    init(_ exchange: borrowing Exchange, _ client: borrowing ClientConnection, _ upstream: borrowing UpstreamConnection) {
         let forwarding = exchange.forwarding
-        waits = forwarding.waits
+        (firstByteMilliseconds, idleMilliseconds) = (forwarding.waits.firstByte, forwarding.waits.idle)
         deadline = forwarding.deadline
         breakerWaits = forwarding.breakerPass != nil
         requestBody = BodyReader(exchange.head.framing, limits: exchange.worker.limits)
@@ -306,7 +307,7 @@ struct Relay {
 
     private func setDeadline(_ exchange: Exchange, _ client: ClientConnection) {
         let worker = exchange.worker
-        let wait = awaitsUpstream(exchange) ? (hasBegunResponse ? waits.idle : waits.firstByte) : worker.configuration.timeouts.body
+        let wait = awaitsUpstream(exchange) ? (hasBegunResponse ? idleMilliseconds : firstByteMilliseconds) : worker.configuration.timeouts.body
         client.waiter.setDeadline(afterMilliseconds: min(wait, deadline - worker.loop.nowMilliseconds))
     }
 
