@@ -151,10 +151,9 @@ extension Exchange {
             appendResponseHead(coding, keepsAlive: keepsAlive, by: client.listener, noting: &head)
             return false
         }
-        let state = worker.state
-        head = exchange(&state.writtenHead, with: WrittenHead())
+        head = exchange(&worker.state.writtenHead, with: WrittenHead())
         appendResponseHead(coding, keepsAlive: keepsAlive, by: client.listener, noting: &head)
-        if let head { state.writtenHead = head }
+        if let head { worker.state.writtenHead = head }
         return true
     }
 

@@ -36,6 +36,7 @@ struct HeaderOperations {
     }
 
     mutating func clear() {
+        guard !operations.isEmpty else { return }
         operations.removeAll(keepingCapacity: true)
         lengths = 0
     }
@@ -75,7 +76,9 @@ struct HeaderOperations {
     }
 
     private func isSuperseded(_ index: Int, _ name: Span<UInt8>, _ payload: Span<UInt8>) -> Bool {
-        for later in index + 1..<operations.count where name.mayBeTaken(for: operations[later].name.bytes(in: payload)) { return true }
+        for later in index + 1..<operations.count where operations[later].name.count == name.count {
+            if name.mayBeTaken(for: operations[later].name.bytes(in: payload)) { return true }
+        }
         return false
     }
 
