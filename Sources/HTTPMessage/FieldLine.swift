@@ -96,30 +96,42 @@ extension Span where Element == UInt8 {
 
     /// Whether these bytes are `name`, letters in any case and with `_` or `.` for `-`: whether a backend may take one name for
     /// the other. `name` is in lower case.
+    @inlinable @inline(__always)
     public func mayBeTaken(for name: Span<UInt8>) -> Bool {
+        // Most names differ in their first letter from others of their length.
+        guard count == name.count, count == 0 || (self[0] ^ name[0]) & ~0x20 == 0 || name[0].foldedInHeaderName == UInt8(ascii: "-")
+        else { return false }
+        return isFolded(as: name)
+    }
+
+    /// Eight are compared together.
+    @usableFromInline
+    func isFolded(as name: Span<UInt8>) -> Bool {
         guard count == name.count else { return false }
-        guard count >= 16 else { return Self.mayBeTaken(shortBlock(), for: name.shortBlock()) }
-        var index = 0
-        while Self.mayBeTaken(block(at: index), for: name.block(at: index)) {
-            guard index < count &- 16 else { return true }
-            // The last sixteen may have been compared in part.
-            index = Swift.min(index &+ 16, count &- 16)
+        guard count >= 8 else {
+            for index in indices where self[index].lowercasedASCII.foldedInHeaderName != name[index].foldedInHeaderName { return false }
+            return true
         }
-        return false
+        let (left, right) = unsafe (bytes, name.bytes)
+        let (caseBit, a, letters) = (SIMD8<UInt8>(repeating: 0x20), SIMD8<UInt8>(repeating: 0x61), SIMD8<UInt8>(repeating: 26))
+        var index = 0
+        while true {
+            let one = unsafe left.unsafeLoadUnaligned(fromUncheckedByteOffset: index, as: SIMD8<UInt8>.self)
+            let other = unsafe right.unsafeLoadUnaligned(fromUncheckedByteOffset: index, as: SIMD8<UInt8>.self)
+            let isCapital = (one ^ other .== caseBit) .& (other &- a .< letters)
+            let areEqual = (one .== other) .| isCapital .| (one.areFoldable .& other.areFoldable)
+            guard unsafe unsafeBitCast(areEqual, to: UInt64.self) == .max else { return false }
+            guard index < count &- 8 else { return true }
+            // The last eight may have been compared in part.
+            index = Swift.min(index &+ 8, count &- 8)
+        }
     }
+}
 
-    @inline(__always)
-    private static func mayBeTaken(_ bytes: SIMD16<UInt8>, for name: SIMD16<UInt8>) -> Bool {
-        let (caseBit, a, letters) = (SIMD16<UInt8>(repeating: 0x20), SIMD16(repeating: UInt8(ascii: "a")), SIMD16<UInt8>(repeating: 26))
-        let areSame = (bytes .== name) .| ((bytes ^ name .== caseBit) .& (name &- a .< letters))
-        return (areSame .| (areHyphens(bytes) .& areHyphens(name))).bits == .max
-    }
-
-    /// Of each byte whether it may be read as `-`.
-    @inline(__always)
-    private static func areHyphens(_ bytes: SIMD16<UInt8>) -> SIMDMask<SIMD16<Int8>> {
-        let (hyphen, underscore, dot) =
-            (SIMD16(repeating: UInt8(ascii: "-")), SIMD16(repeating: UInt8(ascii: "_")), SIMD16(repeating: UInt8(ascii: ".")))
-        return (bytes .== hyphen) .| (bytes .== underscore) .| (bytes .== dot)
+extension SIMD8<UInt8> {
+    /// Which of them are `-`, or read as it by a backend.
+    fileprivate var areFoldable: SIMDMask<SIMD8<Int8>> {
+        let (hyphen, underscore, dot) = (Self(repeating: UInt8(ascii: "-")), Self(repeating: UInt8(ascii: "_")), Self(repeating: UInt8(ascii: ".")))
+        return (self .== hyphen) .| (self .== underscore) .| (self .== dot)
     }
 }

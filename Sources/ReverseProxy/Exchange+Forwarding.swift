@@ -76,11 +76,11 @@ extension Exchange {
                 mayRepeat = false
                 continue
             }
-            appendRequestHead(to: pool, from: client)
+            appendRequestHead(for: pool, from: client)
             if head.hasBody { consumeHead() }
             upstream.setWaiter(client.waiter)
             var relay = Relay(self, client, upstream)
-            let end = await relay.run()
+            let end = await relay.run(self, client, upstream)
             if service.upstream.ejection != nil { service.status.note(end.outcome(response.status), at: index, now: loop.nowMilliseconds) }
             switch end {
             case .staleConnection where isSafeToSendAgain: break
@@ -219,6 +219,6 @@ extension Exchange {
     /// chunk; where the connection's end would be taken for the response's, by a reset.
     private func cutOff(_ reason: ProxyReason, _ relay: Relay) -> AfterExchange {
         record.reason = reason
-        return relay.endsWithConnection ? .reset : .close
+        return relay.endsWithConnection(self) ? .reset : .close
     }
 }

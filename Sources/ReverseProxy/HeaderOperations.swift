@@ -40,13 +40,21 @@ extension HeaderOperations {
     ///
     /// - Parameter excluded: the name, in lower case, of a field that is not wanted.
     func append(to head: ByteBuffer, from payload: Span<UInt8>, but excluded: StaticString? = nil) {
+        forEachThatSets(payload, but: excluded) { name, value in head.append(field: name, value) }
+    }
+
+    /// Calls `body` with the name and the value of each field that is set.
+    ///
+    /// - Parameter excluded: as of ``append(to:from:but:)``.
+    @inline(__always)
+    func forEachThatSets(_ payload: Span<UInt8>, but excluded: StaticString? = nil, _ body: (Span<UInt8>, Span<UInt8>) -> Void) {
         var position = start
         while let operation = next(in: payload, from: &position) {
             guard operation.kind == .set else { continue }
             let name = operation.name.bytes(in: payload)
             if let excluded, name.equalsIgnoringCase(excluded) { continue }
             guard !mayRepeat(name.foldedNameBit) || !isSuperseded(name, from: position, payload) else { continue }
-            head.append(field: name, operation.value.bytes(in: payload))
+            body(name, operation.value.bytes(in: payload))
         }
     }
 

@@ -16,10 +16,11 @@ final class UpstreamConnection {
     /// Whether it is one client's alone.
     fileprivate let isForOne: Bool
     /// Whether it is a stream of an HTTP/2 connection.
-    var isStreamOfMany: Bool { address == nil }
+    let isStreamOfMany: Bool
 
     init(_ stream: any ByteStream, to address: SocketAddress, addressVersion: Int, isForOne: Bool = false) {
         self.isForOne = isForOne
+        isStreamOfMany = false
         self.stream = stream
         self.address = address
         self.addressVersion = addressVersion
@@ -32,6 +33,7 @@ final class UpstreamConnection {
         self.isReused = isReused
         address = nil
         isForOne = false
+        isStreamOfMany = true
     }
 
     /// Who is woken by what happens on it.

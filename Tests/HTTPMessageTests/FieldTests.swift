@@ -1,3 +1,4 @@
+import Bytes
 import HTTPMessage
 import Testing
 
@@ -140,6 +141,20 @@ func `a Connection option is a token`(option: String) {
                     #expect(isTaken == (folded(byte) == folded(own)))
                     if isTaken { #expect(name.span.foldedNameBit == owned.span.foldedNameBit) }
                 }
+            }
+        }
+    }
+}
+
+@Test func `no other byte of a name may differ, wherever it stands`() {
+    for (owned, count) in [("-", 1), ("a", 1), ("x-id.z_", 7), ("x-user-i", 8), ("x-user_id", 9), ("x-ratelimit.reset-at", 20)] {
+        for place in 0..<count {
+            for byte in UInt8.min...(.max) {
+                var name = Array(owned.utf8)
+                let before = name[place]
+                name[place] = byte
+                let mayBeTaken = name.span.mayBeTaken(for: Array(owned.utf8).span)
+                #expect(mayBeTaken == (byte.lowercasedASCII.foldedInHeaderName == before.foldedInHeaderName), "\(owned) \(place) \(byte)")
             }
         }
     }

@@ -2,13 +2,14 @@ import Bytes
 import HTTPMessage
 import PolicyClient
 
-/// The heads that the proxy writes: the request's to the upstream, the response's to the client.
+/// The request's head, as the proxy writes it for the upstream.
 extension Exchange {
     /// Writes the request's head into `upstreamOutput`: hop-by-hop fields out, owned names out, verdict in.
     ///
     /// - Parameters:
-    ///   - pool: the upstream's. It takes trailers from HTTP/2 whatever happens, and says so where the client does.
-    func appendRequestHead(to pool: UpstreamPool, from client: ClientConnection) {
+    ///   - pool: the upstream's, whose authority becomes `Host`. From one of HTTP/2 the proxy takes trailers whatever happens, and says so where
+    ///     the client does.
+    func appendRequestHead(for pool: UpstreamPool, from client: ClientConnection) {
         let (input, output, payload) = (self.input, upstreamOutput, verdictPayload)
         let bytes = input.bytes
         buffers.furnish(output)
@@ -130,141 +131,9 @@ extension Exchange {
             output.append("\r\n")
         }
     }
-
-    /// Tells the client the request's id, so that it can name it when it asks why.
-    func appendRequestID() {
-        guard correlation.isNoted else { return }
-        let (output, requestID, payload) = (self.output, correlation.requestID, check.payload)
-        guard !requestID.isEmpty, !operations.response.replace("x-request-id", in: payload.bytes) else { return }
-        output.append(field: "X-Request-Id", requestID.bytes)
-    }
-
-    /// Writes the head of the response that stands in `upstreamInput` for the client into `output`.
-    ///
-    /// - Parameters:
-    ///   - coding: how the content is written on; nil where there is none.
-    ///   - keepsAlive: whether the client's connection outlives this response.
-    ///   - listener: the client's, which may have a field of its own to add.
-    func appendResponseHead(_ coding: BodyReader.Coding?, keepsAlive: Bool, by listener: ListenerSetup) {
-        let (input, output, payload) = (upstreamInput, self.output, verdictPayload)
-        let bytes = input.bytes
-        worker.loop.buffers.furnish(output)
-        output.append("HTTP/1.1 ")
-        output.append(decimal: Int(response.status))
-        output.append(" ")
-        output.append(response.reason.bytes(in: bytes))
-        output.append("\r\n")
-        var kept = KeptLines()
-        var hasDate = false
-        for field in response.fields {
-            if field.kind == .date { hasDate = true }
-            if !listener.replaces(field, in: bytes), passesToClient(field, hasContent: coding != nil, bytes, payload.bytes) {
-                kept.keep(field.line)
-            } else {
-                kept.flush(bytes, to: output)
-            }
-        }
-        kept.flush(bytes, to: output)
-        operations.response.append(to: output, from: payload.bytes)
-        appendRequestID()
-        output.append(listener.strictTransportSecurityLine)
-        if !hasDate {
-            output.append("Date: ")
-            worker.date.append(to: output)
-            output.append("\r\n")
-        }
-        switch (coding, response.framing) {
-        case (.identity?, .length(let length)): output.append(contentLength: length)
-        case (.chunked?, _): output.append("Transfer-Encoding: chunked\r\n")
-        default: break
-        }
-        if !keepsAlive {
-            output.append("Connection: close\r\n")
-        } else if head.minorVersion == 0 {
-            output.append("Connection: keep-alive\r\n")
-        }
-        output.append("\r\n")
-    }
-
-    /// Writes an interim response on as it is, but for what concerns the upstream's connection alone.
-    func appendInterimHead() {
-        let (input, output) = (upstreamInput, self.output)
-        let bytes = input.bytes
-        output.append("HTTP/1.1 ")
-        output.append(decimal: Int(response.status))
-        output.append(" ")
-        output.append(response.reason.bytes(in: bytes))
-        output.append("\r\n")
-        for field in response.fields where field.kind == .other && !isNamedByConnection(field, bytes) {
-            output.append(field.line.bytes(in: bytes))
-        }
-        output.append("\r\n")
-    }
-
-    /// Writes a response that switches to WebSocket.
-    func appendSwitchingHead() {
-        let (input, output, payload) = (upstreamInput, self.output, check.payload)
-        let bytes = input.bytes
-        worker.loop.buffers.furnish(output)
-        output.append("HTTP/1.1 101 Switching Protocols\r\n")
-        output.append(WebSocketHandshake.fields)
-        for field in response.fields where passesToClient(field, hasContent: true, bytes, payload.bytes) {
-            output.append(field.line.bytes(in: bytes))
-        }
-        operations.response.append(to: output, from: payload.bytes)
-        appendRequestID()
-        output.append("\r\n")
-    }
-
-    private func passesToClient(
-        _ field: FieldLine, hasContent: Bool, _ bytes: Span<UInt8>, _ payload: Span<UInt8>
-    ) -> Bool {
-        switch field.kind {
-        case .connection, .hopByHop, .transferEncoding: return false
-        // Without content it says how long the content would have been (RFC 9110 §8.6), but not with 204.
-        case .contentLength: return !hasContent && response.framing == .none && response.status != 204
-        default: break
-        }
-        let name = field.name.bytes(in: bytes)
-        if worker.writtenResponseNames.contains(name) || operations.response.replace(name, in: payload) { return false }
-        return !isNamedByConnection(field, bytes)
-    }
-
-    /// Whether a trailer field of the response goes on: the verdict holds for it as for the head.
-    func passesToClient(trailer: FieldLine, _ bytes: Span<UInt8>) -> Bool {
-        guard trailer.kind == .other || trailer.kind == .date else { return false }
-        let (name, payload) = (trailer.name.bytes(in: bytes), check.payload)
-        return !worker.writtenResponseNames.contains(name) && !operations.response.replace(name, in: payload.bytes)
-    }
-
-    /// Whether the response says that this field of it concerns the upstream's connection alone.
-    private func isNamedByConnection(_ field: FieldLine, _ bytes: Span<UInt8>) -> Bool {
-        response.connection.namesFields && ConnectionOptions.name(field.name.bytes(in: bytes), in: response.fields, of: bytes)
-    }
-}
-
-/// Consecutive lines that go on, copied as one.
-private struct KeptLines {
-    private var run: Range<Int>?
-
-    mutating func keep(_ line: ByteRange) {
-        run = (run?.lowerBound ?? line.start)..<line.end
-    }
-
-    mutating func flush(_ bytes: Span<UInt8>, to output: ByteBuffer) {
-        guard let run else { return }
-        output.append(bytes.extracting(run))
-        self.run = nil
-    }
 }
 
 extension ByteBuffer {
-    fileprivate func append(contentLength: Int) {
-        append("Content-Length: ")
-        append(decimal: contentLength)
-        append("\r\n")
-    }
-
     /// Appends an address as a node of `Forwarded` (RFC 7239 §6); an IPv6 address in brackets and quotes.
     fileprivate func append(node address: Span<UInt8>) {
         guard !address.isEmpty else { return append("unknown") }
