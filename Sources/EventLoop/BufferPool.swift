@@ -70,7 +70,7 @@ public final class BufferPool {
     }
 
     /// Takes back a buffer. One that has grown is let go, so that one large message doesn't stay in memory for good.
-    public func give(_ buffer: ByteBuffer) {
+    public func give(_ buffer: consuming ByteBuffer) {
         buffer.clear()
         strip(buffer)
         if buffer.capacity < Self.bufferBytes { _ = shells.give(buffer) }

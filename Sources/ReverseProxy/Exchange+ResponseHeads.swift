@@ -1,5 +1,6 @@
 import Bytes
 import HTTPMessage
+import PolicyProtocol
 
 /// The response's heads, as the proxy writes them for the client.
 extension Exchange {
