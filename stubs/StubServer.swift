@@ -104,7 +104,7 @@ private struct Exchanges {
             case .data(let count):
                 input.consume(count)
                 decoder!.took(count)
-            case .end(let trailerByteCount):
+            case .end(_, let trailerByteCount):
                 input.consume(trailerByteCount)
                 decoder = nil
             }

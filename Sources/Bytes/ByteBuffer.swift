@@ -38,9 +38,11 @@ import Glibc
     }
 
     deinit {
-        unsafe free(state.pointee.base)
-        unsafe free(state)
+        unsafe Self.free(state.pointee)
+        unsafe Glibc.free(state)
     }
+
+    static func free(_ storage: State) { unsafe Glibc.free(storage.base) }
 
     /// How many bytes are there to read.
     @inlinable public var count: Int { unsafe state.pointee.end &- state.pointee.start }
@@ -204,24 +206,11 @@ import Glibc
         unsafe state.pointee.end &+= bytes.count
     }
 
-    /// Puts the ASCII letters that stand in `range` into lower case.
-    public func lowercaseASCII(in range: Range<Int>) {
-        precondition(range.lowerBound >= 0 && range.upperBound <= count, "a range within the buffer's bounds")
-        let place = unsafe state.pointee.base + state.pointee.start
-        guard range.count < 8 else {
-            // Eight at a time, of the last eight some perhaps once more.
-            var index = range.lowerBound
-            while true {
-                let word = unsafe (place + index).loadUnaligned(as: UInt64.self)
-                unsafe place.storeBytes(of: word.lowercasedASCII, toByteOffset: index, as: UInt64.self)
-                guard index < range.upperBound &- 8 else { return }
-                index = min(index &+ 8, range.upperBound &- 8)
-            }
-        }
-        for index in range {
-            let byte = unsafe place.load(fromByteOffset: index, as: UInt8.self)
-            unsafe place.storeBytes(of: byte.lowercasedASCII, toByteOffset: index, as: UInt8.self)
-        }
+    /// Puts `text` in place of what stands from `index` on.
+    @inlinable @inline(__always) public func overwrite(_ text: StaticString, at index: Int) {
+        let byteCount = text.utf8CodeUnitCount
+        precondition(index >= 0 && index <= count &- byteCount, "a range within the buffer's bounds")
+        unsafe (state.pointee.base + state.pointee.start + index).copyMemory(from: text.utf8Start, byteCount: byteCount)
     }
 
     /// Moves what stands from `index` on up by `byteCount` bytes. What stands in the gap is to be overwritten.
@@ -256,7 +245,7 @@ import Glibc
             while capacity < held + byteCount { capacity *= 2 }
             let base = unsafe Self.allocate(capacity)
             unsafe base.copyMemory(from: state.pointee.base + state.pointee.start, byteCount: held)
-            unsafe free(state.pointee.base)
+            unsafe Self.free(state.pointee)
             unsafe state.pointee.base = base
             unsafe state.pointee.capacity = capacity
         }

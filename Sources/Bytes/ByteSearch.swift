@@ -27,6 +27,24 @@ extension Span where Element == UInt8 {
         return index &+ place
     }
 
+    /// Whether any byte of `range` is wanted. Traps where that isn't within the bytes.
+    ///
+    /// Faster than a search in the range's bytes alone: those behind it are looked at with its last ones, and then left out.
+    ///
+    /// - Parameter areWanted: as in ``firstIndex(from:where:)``.
+    @inlinable @inline(__always)
+    public func contains(in range: Range<Int>, where areWanted: (SIMD16<UInt8>) -> SIMDMask<SIMD16<Int8>>) -> Bool {
+        precondition(range.lowerBound >= 0 && range.upperBound <= count, "a search within the bytes")
+        var index = range.lowerBound
+        while range.upperBound &- index >= 16 {
+            if areWanted(block(at: index)).bits != 0 { return true }
+            index &+= 16
+        }
+        guard index < range.upperBound else { return false }
+        let block = count &- index >= 16 ? block(at: index) : shortBlock(from: index)
+        return areWanted(block).bits.trailingZeroBitCount < 8 &* (range.upperBound &- index)
+    }
+
     /// The bytes from `start` on, fewer than sixteen, with zeros behind them.
     @inlinable @inline(__always)
     public func shortBlock(from start: Int = 0) -> SIMD16<UInt8> {
@@ -43,8 +61,11 @@ extension Span where Element == UInt8 {
             let first = unsafe bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: start, as: UInt32.self)
             let last = unsafe bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: count &- 4, as: UInt32.self)
             value = UInt128(UInt64(UInt32(littleEndian: first)) | UInt64(UInt32(littleEndian: last)) &<< UInt64(8 &* (length &- 4)))
-        } else {
-            for place in 0..<length { value |= UInt128(self[start &+ place]) &<< UInt128(8 &* place) }
+        } else if length > 0 {
+            // Of one byte or two, some are the same.
+            let (middle, last) = (length / 2, length &- 1)
+            let first = UInt32(self[start]) | UInt32(self[start &+ middle]) &<< UInt32(8 &* middle)
+            value = UInt128(first | UInt32(self[start &+ last]) &<< UInt32(8 &* last))
         }
         return unsafe unsafeBitCast(value.littleEndian, to: SIMD16<UInt8>.self)
     }

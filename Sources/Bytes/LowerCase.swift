@@ -5,15 +5,64 @@ extension UInt8 {
     }
 }
 
-extension UInt64 {
-    /// Eight bytes, as ``UInt8/lowercasedASCII`` makes each of them.
-    var lowercasedASCII: UInt64 {
-        let (ones, highBits): (UInt64, UInt64) = (0x0101_0101_0101_0101, 0x8080_8080_8080_8080)
-        let low = self & ~highBits
-        // A byte's high bit says: from A on, behind Z (Hacker's Delight, 6-1). No sum carries into the next byte.
-        let fromA = low &+ ones &* (0x80 - 0x41)
-        let behindZ = low &+ ones &* (0x7F - 0x5A)
-        return self | ((fromA & ~behindZ & ~self & highBits) &>> 2)
+extension Span where Element == UInt8 {
+    /// Whether these bytes are those of `text`, ASCII letters in any case. Always inlined: a comparison with a literal of 4 to 24 bytes is then
+    /// one to three with numbers.
+    @inlinable @inline(__always) public func equalsIgnoringCase(_ text: StaticString) -> Bool {
+        guard count == text.utf8CodeUnitCount else { return false }
+        let (bytes, other) = unsafe (self.bytes, UnsafeRawPointer(text.utf8Start))
+        switch count {
+        case 8...24:
+            let last = count &- 8
+            let middle = Swift.min(last, 8)
+            return unsafe bytes.unsafeLoadUnaligned(as: UInt64.self).isEqualIgnoringCase(other.loadUnaligned(as: UInt64.self))
+                && bytes.unsafeLoadUnaligned(fromByteOffset: middle, as: UInt64.self)
+                    .isEqualIgnoringCase(other.loadUnaligned(fromByteOffset: middle, as: UInt64.self))
+                && bytes.unsafeLoadUnaligned(fromByteOffset: last, as: UInt64.self)
+                    .isEqualIgnoringCase(other.loadUnaligned(fromByteOffset: last, as: UInt64.self))
+        case 4..<8:
+            let last = count &- 4
+            return unsafe bytes.unsafeLoadUnaligned(as: UInt32.self).isEqualIgnoringCase(other.loadUnaligned(as: UInt32.self))
+                && bytes.unsafeLoadUnaligned(fromByteOffset: last, as: UInt32.self)
+                    .isEqualIgnoringCase(other.loadUnaligned(fromByteOffset: last, as: UInt32.self))
+        default: return equalsIgnoringCase(unsafe Span(_unsafeStart: text.utf8Start, count: count))
+        }
+    }
+
+    /// Whether these bytes are those of `other`, ASCII letters in any case. Eight are compared together.
+    public func equalsIgnoringCase(_ other: Span<UInt8>) -> Bool {
+        guard count == other.count else { return false }
+        guard count >= 8 else {
+            for index in indices where self[index].lowercasedASCII != other[index].lowercasedASCII { return false }
+            return true
+        }
+        let (left, right) = unsafe (bytes, other.bytes)
+        let (caseBit, a, letters) = (SIMD8<UInt8>(repeating: 0x20), SIMD8<UInt8>(repeating: 0x61), SIMD8<UInt8>(repeating: 26))
+        var index = 0
+        while true {
+            let one = unsafe left.unsafeLoadUnaligned(fromUncheckedByteOffset: index, as: SIMD8<UInt8>.self)
+            let other = unsafe right.unsafeLoadUnaligned(fromUncheckedByteOffset: index, as: SIMD8<UInt8>.self)
+            let areLetters = (one | caseBit) &- a .< letters
+            let areEqual = (one .== other) .| (areLetters .& (one ^ other .== caseBit))
+            guard unsafe unsafeBitCast(areEqual, to: UInt64.self) == .max else { return false }
+            guard index < count &- 8 else { return true }
+            // The last eight may have been compared in part.
+            index = Swift.min(index &+ 8, count &- 8)
+        }
+    }
+}
+
+extension FixedWidthInteger where Self: UnsignedInteger {
+    /// Whether each byte is the same as that of `other`, or the same letter of ASCII in another case.
+    @inlinable @inline(__always) func isEqualIgnoringCase(_ other: Self) -> Bool {
+        let (ones, highBits): (Self, Self) = (.max / 0xFF, .max / 0xFF &* 0x80)
+        // A byte's high bit says: from a on, behind z (Hacker's Delight, 6-1). No sum carries into the next byte. Of a literal all of it is
+        // known to the compiler.
+        let low = (other | ones &* 0x20) & ~highBits
+        let fromA = low &+ ones &* (0x80 - 0x61)
+        let behindZ = low &+ ones &* (0x7F - 0x7A)
+        let caseBits = (fromA & ~behindZ & ~other & highBits) &>> 2
+        return self | caseBits == other | caseBits
     }
 }
 

@@ -14,20 +14,24 @@ public final class BufferPool {
     /// How many of those are kept for the next borrower.
     private static let maximumBulkKept = 8
 
-    private let kept = Shelf(maximum: maximumKept)
-    /// Buffers whose storage has been lent to others: small ones.
+    private let kept = StorageShelf(maximum: maximumKept)
+    private let keptForBulk = StorageShelf(maximum: maximumBulkKept)
+    /// Buffers next to without storage, to be taken as a whole.
     private let shells = Shelf(maximum: maximumKept)
-    private let keptForBulk = Shelf(maximum: maximumBulkKept)
     /// How many buffers for bulk there are, lent or kept.
     private var bulkCount = 0
 
-    public func take() -> ByteBuffer { kept.take() ?? ByteBuffer(capacity: Self.bufferBytes) }
+    public func take() -> ByteBuffer {
+        let buffer = shells.take() ?? ByteBuffer(capacity: 16)
+        furnish(buffer)
+        return buffer
+    }
 
     /// Gives an empty buffer with little room the storage of a pooled one, the last used first: what is in use by turns stays in
     /// the processor's caches and translation tables, however many exchanges wait.
     public func furnish(_ buffer: ByteBuffer) {
-        guard buffer.capacity < Self.bufferBytes, buffer.isEmpty else { return }
-        lend(take(), to: buffer)
+        guard buffer.capacity < Self.bufferBytes, buffer.isEmpty, !kept.lend(to: buffer) else { return }
+        buffer.exchangeStorage(with: ByteBuffer(capacity: Self.bufferBytes))
     }
 
     /// Gives an empty buffer of the usual size or less the storage of one for bulk; while all of those are lent, as ``furnish(_:)`` does. It is to be given back
@@ -35,23 +39,23 @@ public final class BufferPool {
     public func furnishForBulk(_ buffer: ByteBuffer) {
         guard buffer.capacity <= Self.bufferBytes, buffer.isEmpty else { return }
         strip(buffer)
-        if let lender = keptForBulk.take() { return lend(lender, to: buffer) }
+        guard !keptForBulk.lend(to: buffer) else { return }
         guard bulkCount < Self.maximumBulk else { return furnish(buffer) }
         bulkCount += 1
-        lend(ByteBuffer(capacity: Self.bulkBytes), to: buffer)
-    }
-
-    private func lend(_ lender: consuming ByteBuffer, to buffer: ByteBuffer) {
-        buffer.exchangeStorage(with: lender)
-        _ = shells.give(lender)
+        buffer.exchangeStorage(with: ByteBuffer(capacity: Self.bulkBytes))
     }
 
     /// Takes the storage back from a buffer that ``furnish(_:)`` or ``furnishForBulk(_:)`` gave it to, where nothing is in it.
     public func strip(_ buffer: ByteBuffer) {
-        guard buffer.capacity == Self.bufferBytes || buffer.capacity == Self.bulkBytes, buffer.isEmpty else { return }
-        let shell = shells.take() ?? ByteBuffer(capacity: 16)
-        buffer.exchangeStorage(with: shell)
-        give(shell)
+        guard buffer.isEmpty else { return }
+        switch buffer.capacity {
+        case Self.bufferBytes: guard !kept.take(from: buffer) else { return }
+        case Self.bulkBytes:
+            guard !keptForBulk.take(from: buffer) else { return }
+            bulkCount -= 1
+        default: return
+        }
+        buffer.exchangeStorage(with: ByteBuffer(capacity: 16))
     }
 
     /// Puts a buffer for bulk, and what is in it, on storage of the usual size.
@@ -62,43 +66,37 @@ public final class BufferPool {
         buffer.clear()
         strip(buffer)
         usual.moveAll(to: buffer)
+        give(usual)
     }
 
     /// Takes back a buffer. One that has grown is let go, so that one large message doesn't stay in memory for good.
     public func give(_ buffer: consuming ByteBuffer) {
         buffer.clear()
-        switch buffer.capacity {
-        case Self.bufferBytes: _ = kept.give(buffer)
-        case Self.bulkBytes: if !keptForBulk.give(buffer) { bulkCount -= 1 }
-        default: break
-        }
+        strip(buffer)
+        if buffer.capacity < Self.bufferBytes { _ = shells.give(buffer) }
     }
 }
 
-/// Buffers that are not lent, as many of them as there are places: they come and go without being counted.
-@safe private final class Shelf {
-    private let places: UnsafeMutableBufferPointer<Unmanaged<ByteBuffer>>
-    private var count = 0
+/// Buffers that are not lent. They are taken out while they change, as in the ``EventLoop``.
+private final class Shelf {
+    private let maximum: Int
+    private var buffers: [ByteBuffer] = []
 
-    init(maximum: Int) { unsafe places = .allocate(capacity: maximum) }
-
-    deinit {
-        while take() != nil {}
-        unsafe places.deallocate()
-    }
+    init(maximum: Int) { self.maximum = maximum }
 
     /// The one that was given last.
     func take() -> ByteBuffer? {
-        guard count > 0 else { return nil }
-        count -= 1
-        return unsafe places[count].takeRetainedValue()
+        var buffers = exchange(&self.buffers, with: [])
+        defer { self.buffers = buffers }
+        return buffers.popLast()
     }
 
     /// - Returns: false where there are as many as are kept.
-    func give(_ buffer: consuming ByteBuffer) -> Bool {
-        guard count < places.count else { return false }
-        unsafe places.initializeElement(at: count, to: .passRetained(buffer))
-        count += 1
+    func give(_ buffer: ByteBuffer) -> Bool {
+        guard buffers.count < maximum else { return false }
+        var buffers = exchange(&self.buffers, with: [])
+        buffers.append(buffer)
+        self.buffers = buffers
         return true
     }
 }

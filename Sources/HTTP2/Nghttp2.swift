@@ -66,7 +66,7 @@ func submitSettings(_ session: OpaquePointer, _ limits: SessionLimits) {
     unsafe nghttp2_session_set_local_window_size(session, UInt8(NGHTTP2_FLAG_NONE.rawValue), 0, Int32(limits.connectionWindowBytes))
 }
 
-/// Lends fields as nghttp2 takes them. It copies them.
+/// Lends fields as nghttp2 takes them. It copies them, and puts their names into lower case.
 func withFields(
     _ list: Span<FieldList.Field>, in bytes: Span<UInt8>, _ body: (UnsafeBufferPointer<nghttp2_nv>) -> Void
 ) {
@@ -75,6 +75,7 @@ func withFields(
             guard let first = unsafe UnsafeMutablePointer(mutating: text.baseAddress) else { return }
             for index in list.indices {
                 let field = list[index]
+                precondition(field.value.lowerBound >= 0 && field.value.upperBound <= bytes.count, "a value lies within the bytes")
                 let flags = bytes.extracting(field.name).namesWhatChanges ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE
                 unsafe room.initializeElement(
                     at: index,
@@ -92,11 +93,11 @@ extension Span where Element == UInt8 {
     /// would only push out what is of use there.
     fileprivate var namesWhatChanges: Bool {
         switch count {
-        case 9: equals("ratelimit")
-        case 11: equals("traceparent")
-        case 12: equals("x-request-id")
-        case 17: equals("x-ratelimit-reset")
-        case 21: equals("x-ratelimit-remaining")
+        case 9: equalsIgnoringCase("ratelimit")
+        case 11: equalsIgnoringCase("traceparent")
+        case 12: equalsIgnoringCase("x-request-id")
+        case 17: equalsIgnoringCase("x-ratelimit-reset")
+        case 21: equalsIgnoringCase("x-ratelimit-remaining")
         default: false
         }
     }

@@ -205,14 +205,21 @@ import CNghttp2
     func answer(_ stream: ServerStream, _ headers: Span<FieldList.Field>, in bytes: Span<UInt8>, isEnd: Bool) {
         guard !stream.isAnswered else { return }
         stream.isAnswered = true
+        let (session, id) = unsafe (self.session, stream.identifier)
         unsafe withFields(headers, in: bytes) { fields in
             if isEnd {
-                unsafe nghttp2_submit_response(session, stream.identifier, fields.baseAddress, fields.count, nil)
+                unsafe nghttp2_submit_response(session, id, fields.baseAddress, fields.count, nil)
             } else {
                 var provider = unsafe makeProvider()
-                unsafe nghttp2_submit_response(session, stream.identifier, fields.baseAddress, fields.count, &provider)
+                unsafe nghttp2_submit_response(session, id, fields.baseAddress, fields.count, &provider)
             }
         }
+    }
+
+    /// - Parameter byteCount: of the content that has been added to what waits.
+    func resume(_ stream: ServerStream, with byteCount: Int) {
+        waitingByteCount += byteCount
+        resume(stream)
     }
 
     func resume(_ stream: ServerStream) { unsafe nghttp2_session_resume_data(session, stream.identifier) }

@@ -68,14 +68,14 @@ public final class ServerStream {
         answer(headers.fields.span, in: headers.bytes.span, isEnd: isEnd)
     }
 
-    /// Begins the answer with fields that lie in `bytes`, of which nothing is kept.
+    /// Begins the answer with fields that lie in `bytes`, of which nothing is kept. Names may have capital letters: they are sent in lower case.
     public func answer(_ headers: Span<FieldList.Field>, in bytes: Span<UInt8>, isEnd: Bool) {
         session.answer(self, headers, in: bytes, isEnd: isEnd)
     }
 
     /// Sends an interim answer ahead of the answer (RFC 9113 §8.1).
     ///
-    /// - Parameter headers: `:status` first, of 1xx; names in lower case.
+    /// - Parameter headers: `:status` first, of 1xx. Names may have capital letters: they are sent in lower case.
     public func answerInterim(_ headers: Span<FieldList.Field>, in bytes: Span<UInt8>) {
         session.answerInterim(self, headers, in: bytes)
     }
@@ -83,8 +83,7 @@ public final class ServerStream {
     /// Adds to the answer's content. All of it is kept until the client's window has room: look at ``unsentByteCount`` where it may grow large.
     public func send(_ content: Span<UInt8>) {
         unsent.append(content)
-        session.waitingByteCount += content.count
-        session.resume(self)
+        session.resume(self, with: content.count)
     }
 
     /// Ends the answer behind what was sent.

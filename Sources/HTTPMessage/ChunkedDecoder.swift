@@ -10,9 +10,9 @@ public struct ChunkedDecoder: Sendable {
         /// So many bytes of the body.
         case data(Int)
         case needsMoreBytes
-        /// The body has ended, and its trailers are in ``trailers``: ranges of the buffer's bytes, the section itself so many
-        /// bytes. Consume them when they are done with.
-        case end(trailerByteCount: Int)
+        /// The body has ended. Its trailers are ranges of the buffer's bytes, of which their section takes so many: consume those when they
+        /// are done with.
+        case end(trailers: [FieldLine], byteCount: Int)
     }
 
     private enum State: Sendable {
@@ -25,7 +25,6 @@ public struct ChunkedDecoder: Sendable {
     private var state = State.size
     private var scanner = HeadScanner.forTrailers
     private let limits: HeadLimits
-    public private(set) var trailers: [FieldLine] = []
 
     public init(limits: HeadLimits) { self.limits = limits }
 
@@ -46,9 +45,9 @@ public struct ChunkedDecoder: Sendable {
             case .trailers:
                 let bytes = buffer.bytes
                 guard let end = try scanner.findEnd(in: bytes, limits: limits) else { return .needsMoreBytes }
-                trailers.removeAll(keepingCapacity: true)
+                var trailers: [FieldLine] = []
                 try FieldLines.read(0..<end, of: bytes, into: &trailers)
-                return .end(trailerByteCount: end)
+                return .end(trailers: trailers, byteCount: end)
             }
         }
     }

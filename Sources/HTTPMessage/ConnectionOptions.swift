@@ -10,6 +10,11 @@ public struct ConnectionOptions: Sendable, Equatable {
     private static let maximumOptions = 64
 
     mutating func note(_ value: Span<UInt8>) throws(MessageRefusal) {
+        // As nearly all that have the field say it.
+        if optionCount == 0, value.equalsIgnoringCase("keep-alive") {
+            optionCount = 1
+            return saysKeepAlive = true
+        }
         var start = 0
         while start <= value.count {
             let end = value.firstIndex(of: UInt8(ascii: ","), from: start) ?? value.count

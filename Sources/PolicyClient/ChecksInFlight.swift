@@ -61,14 +61,13 @@ final class ChecksInFlight {
         let index = slots.count - 1 - (Int(ids.greatest) - Int(id))
         guard index >= head, index < slots.count else { throw Self.unexpected(id) }
         let check: PendingCheck?
-        switch slots[index] {
+        switch exchange(&slots[index], with: .answered) {
         case .waiting(let waiting, _):
             check = waiting
             waitingCount -= 1
         case .givenUp: check = nil
         case .answered: throw Self.unexpected(id)
         }
-        slots[index] = .answered
         count -= 1
         dropAnswered(&slots)
         return check

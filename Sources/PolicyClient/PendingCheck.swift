@@ -82,7 +82,9 @@ public final class PendingCheck {
     }
 
     func begin(_ id: UInt32, _ session: PolicySession) {
-        (course, answer, asked, self.id) = (.waiting, nil, session, id)
+        (course, answer, self.id) = (.waiting, nil, id)
+        // As a rule it is the one that was asked before.
+        if asked !== session { asked = session }
     }
 
     /// Puts the verdict here, unless this asks something else by now.
@@ -96,14 +98,14 @@ public final class PendingCheck {
         } catch {
             course = .lost(.malformed(error))
         }
-        waiter?.wake()
+        parked?.wake()
     }
 
     /// Says that no verdict will come, unless this asks something else by now.
     func lose(_ id: UInt32, of session: PolicySession, _ loss: Loss) {
         guard awaits(id, session) else { return }
         course = .lost(loss)
-        waiter?.wake()
+        parked?.wake()
     }
 
     /// Says that this is not asked at all.

@@ -6,7 +6,7 @@ public enum FieldRules {
     /// bytes.
     public static func isHeaderName(_ bytes: Span<UInt8>) -> Bool {
         guard bytes.count > 0, bytes.count <= ProtocolLimits.headerNameBytes else { return false }
-        if bytes.isOfLettersAndHyphens { return true }
+        if areLettersAndHyphens(0..<bytes.count, in: bytes) { return true }
         var isValid = true
         for index in bytes.indices { isValid = isLowerCaseToken(bytes[index]) && isValid }
         return isValid
@@ -14,32 +14,23 @@ public enum FieldRules {
 
     /// Whether `bytes` may stand as a field value (RFC 9110 §5.5): no control byte but the tab, no blank at either end. May
     /// be empty.
-    public static func isHeaderValue(_ bytes: Span<UInt8>) -> Bool {
-        guard bytes.count > 0 else { return true }
+    public static func isHeaderValue(_ bytes: Span<UInt8>) -> Bool { isHeaderValue(0..<bytes.count, in: bytes) }
+
+    /// As ``isHeaderValue(_:)``, for what stands in `range`.
+    @inline(__always)
+    static func isHeaderValue(_ range: Range<Int>, in bytes: Span<UInt8>) -> Bool {
+        guard !range.isEmpty else { return true }
         // Every HTTP reader cuts blanks off the ends, so a value that has some would not arrive as it was judged.
-        guard !bytes[0].isBlank, !bytes[bytes.count - 1].isBlank else { return false }
-        // No early exit: without one the loop is vectorised, and the values that matter are valid to their end.
-        var invalid: UInt8 = 0
-        for index in bytes.indices {
-            let byte = bytes[index]
-            let isControl: UInt8 = byte < 0x20 ? 1 : 0
-            let isNoTab: UInt8 = byte != 0x09 ? 1 : 0
-            let isDelete: UInt8 = byte == 0x7F ? 1 : 0
-            invalid |= (isControl & isNoTab) | isDelete
-        }
-        return invalid == 0
+        guard !bytes[range.lowerBound].isBlank, !bytes[range.upperBound &- 1].isBlank else { return false }
+        let (space, tab, delete) = (SIMD16<UInt8>(repeating: 0x20), SIMD16<UInt8>(repeating: 0x09), SIMD16<UInt8>(repeating: 0x7F))
+        return !bytes.contains(in: range) { (($0 .< space) .& ($0 .!= tab)) .| ($0 .== delete) }
     }
 
     /// Whether `bytes` are a stable reason or error code: lower-case letters, digits and hyphens, 1 to 64 bytes.
     public static func isReason(_ bytes: Span<UInt8>) -> Bool {
         guard bytes.count > 0, bytes.count <= ProtocolLimits.reasonBytes else { return false }
-        for index in bytes.indices {
-            switch bytes[index] {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"): continue
-            default: return false
-            }
-        }
-        return true
+        let (zero, digits) = (SIMD16(repeating: UInt8(ascii: "0")), SIMD16<UInt8>(repeating: 10))
+        return !bytes.contains(in: 0..<bytes.count) { .!(areLettersOrHyphens($0) .| ($0 &- zero .< digits)) }
     }
 
     /// Whether a verdict may set or remove the header `name`, on a request or a response.
@@ -50,12 +41,20 @@ public enum FieldRules {
     /// - Parameter name: a name that ``isHeaderName(_:)`` accepts.
     public static func mayBeOperatedOn(_ name: Span<UInt8>) -> Bool {
         guard name.count > 0, beginsAsReserved(name) else { return true }
-        guard !name.isOfLettersAndHyphens else { return !isReserved(name) }
+        guard !areLettersAndHyphens(0..<name.count, in: name) else { return !isReserved(name) }
         var plain: [UInt8] = []
         for index in name.indices {
             plain.append(name[index].foldedInHeaderName)
         }
         return !isReserved(plain.span)
+    }
+
+    /// Whether a header name stands in `range`, of letters and hyphens alone as nearly all are, that ``mayBeOperatedOn(_:)`` accepts.
+    @inline(__always)
+    static func isPlainAndFree(_ range: Range<Int>, in bytes: Span<UInt8>) -> Bool {
+        guard !range.isEmpty, range.count <= ProtocolLimits.headerNameBytes, areLettersAndHyphens(range, in: bytes) else { return false }
+        let name = bytes.extracting(range)
+        return !beginsAsReserved(name) || !isReserved(name)
     }
 
     /// Whether it begins with a letter that a reserved name begins with: most names are told from those by that.
@@ -90,6 +89,12 @@ public enum FieldRules {
             if !isUpper && !isLowerCaseToken(byte) { return false }
         }
         return true
+    }
+
+    /// Whether all that stands in `range` are lower-case letters and hyphens, as of nearly all names.
+    @inline(__always)
+    private static func areLettersAndHyphens(_ range: Range<Int>, in bytes: Span<UInt8>) -> Bool {
+        !bytes.contains(in: range) { .!areLettersOrHyphens($0) }
     }
 
     /// Whether all bytes are visible ASCII: what a target and an authority are made of.
@@ -141,24 +146,9 @@ public enum FieldRules {
     }
 }
 
-extension Span where Element == UInt8 {
-    /// Whether all of it are lower-case letters and hyphens, as of nearly all names: eight bytes at a time (Hacker's Delight, 6-1). False
-    /// as well for what is shorter.
-    fileprivate var isOfLettersAndHyphens: Bool {
-        guard count >= 8 else { return false }
-        let bytes = unsafe self.bytes
-        let (ones, highBits): (UInt64, UInt64) = (0x0101_0101_0101_0101, 0x8080_8080_8080_8080)
-        var (index, others): (Int, UInt64) = (0, 0)
-        while true {
-            let word = unsafe bytes.unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self)
-            let fromA = (word | highBits) &- ones &* 0x61
-            let behindZ = (word & ~highBits) &+ ones &* 0x05
-            let distance = word ^ (ones &* 0x2D)
-            let isHyphen = ~((distance & ~highBits &+ ~highBits) | distance)
-            others |= word | ~((fromA & ~behindZ) | isHyphen)
-            guard index < count &- 8 else { return others & highBits == 0 }
-            // The last eight may have been looked at in part.
-            index = Swift.min(index &+ 8, count &- 8)
-        }
-    }
+/// Of each byte whether it is a lower-case letter or a hyphen.
+@inline(__always)
+private func areLettersOrHyphens(_ bytes: SIMD16<UInt8>) -> SIMDMask<SIMD16<Int8>> {
+    let (first, letters, hyphen) = (SIMD16(repeating: UInt8(ascii: "a")), SIMD16<UInt8>(repeating: 26), SIMD16(repeating: UInt8(ascii: "-")))
+    return (bytes &- first .< letters) .| (bytes .== hyphen)
 }

@@ -1,28 +1,5 @@
 import Bytes
 
-/// One change to a message's headers, as ranges of the verdict's payload.
-public struct HeaderOperation: Sendable, Equatable {
-    public enum Kind: UInt8, Sendable {
-        /// Every field of the name is replaced by one with the value.
-        case set = 1
-        /// Every field of the name is taken out.
-        case remove = 2
-    }
-
-    public let kind: Kind
-    public let name: FieldRange
-    /// Empty for ``Kind/remove``.
-    public let value: FieldRange
-}
-
-/// Which message an operation changes.
-public enum OperationSide: Sendable {
-    /// The request on its way to the upstream.
-    case request
-    /// The response on its way to the client, be it the upstream's or a denial.
-    case response
-}
-
 /// A VERDICT's payload, read and judged: every range lies in the payload, every operation is one a verdict may carry out.
 public struct VerdictMessage: Sendable, Equatable {
     /// What a verdict decides. Every other byte is malformed, and so denies.
@@ -41,8 +18,9 @@ public struct VerdictMessage: Sendable, Equatable {
     public private(set) var body = FieldRange.empty
     /// What takes the place of the query of an allowed request's target; nil where that stays as it is.
     public private(set) var query: FieldRange?
+    public private(set) var requestOperations = HeaderOperations(.request)
+    public private(set) var responseOperations = HeaderOperations(.response)
     public private(set) var operationCount = 0
-    private var requestOperationCount = 0
 
     /// Reads a VERDICT.
     ///
@@ -57,10 +35,11 @@ public struct VerdictMessage: Sendable, Equatable {
             position = field.end
             switch field.tag {
             case VerdictTag.requestOperation:
-                message.requestOperationCount += 1
-                try message.readOperation(field, in: payload)
+                let operation = try message.readOperation(field, in: payload)
+                message.requestOperations.note(operation, field, in: payload)
             case VerdictTag.responseOperation:
-                try message.readOperation(field, in: payload)
+                let operation = try message.readOperation(field, in: payload)
+                message.responseOperations.note(operation, field, in: payload)
             default:
                 try message.read(field, in: payload, &seen)
             }
@@ -78,59 +57,25 @@ public struct VerdictMessage: Sendable, Equatable {
     public static func nextOperation(
         on side: OperationSide, in payload: Span<UInt8>, from position: inout Int
     ) -> HeaderOperation? {
-        while let next = nextOperation(in: payload, from: &position) {
-            if next.side == side { return next.operation }
-        }
-        return nil
-    }
-
-    /// The next operation on either side, from the payload that this message was parsed from.
-    ///
-    /// - Parameter position: 0 to begin with; moved past the operation returned.
-    /// - Returns: `nil` after the last.
-    public static func nextOperation(
-        in payload: Span<UInt8>, from position: inout Int
-    ) -> (side: OperationSide, operation: HeaderOperation)? {
         while let field = Field.at(position, in: payload) {
             position = field.end
-            let side: OperationSide
-            switch field.tag {
-            case VerdictTag.requestOperation: side = .request
-            case VerdictTag.responseOperation: side = .response
-            default: continue
-            }
-            guard let operation = operation(field, in: payload) else { return nil }
-            return (side, operation)
+            if field.tag == VerdictTag.operation(on: side) { return HeaderOperation(field, in: payload) }
         }
         return nil
     }
 
-    @inline(__always)
-    private static func operation(_ field: Field, in payload: Span<UInt8>) -> HeaderOperation? {
-        guard field.count > 0, let kind = HeaderOperation.Kind(rawValue: payload[field.offset]),
-            let header = field.header(in: payload, prefixByteCount: 1)
-        else { return nil }
-        return HeaderOperation(kind: kind, name: header.name, value: header.value)
-    }
-
-    private mutating func readOperation(_ field: Field, in payload: Span<UInt8>) throws(ProtocolError) {
+    private mutating func readOperation(_ field: Field, in payload: Span<UInt8>) throws(ProtocolError) -> HeaderOperation {
         operationCount += 1
         guard operationCount <= ProtocolLimits.operationsPerVerdict else {
             throw ProtocolError(
                 .fieldMalformed, "more than \(ProtocolLimits.operationsPerVerdict) operations in a VERDICT")
         }
-        guard let operation = Self.operation(field, in: payload) else {
+        guard let operation = HeaderOperation(field, in: payload) else {
             throw ProtocolError(
                 .fieldMalformed, "an operation that is neither set (1) nor remove (2), or shorter than its name")
         }
-        try judge(HeaderField(name: operation.name, value: operation.value), in: payload)
-        let name = operation.name.bytes(in: payload)
-        guard FieldRules.mayBeOperatedOn(name) else {
-            throw ProtocolError(.fieldForbidden, "an operation on \(name.text), which no verdict may touch")
-        }
-        guard operation.kind == .set || operation.value.isEmpty else {
-            throw ProtocolError(.fieldMalformed, "an operation that removes \(name.text) and has a value")
-        }
+        if !operation.isPlain(in: payload) { try operation.judge(in: payload) }
+        return operation
     }
 
     private mutating func read(
@@ -184,7 +129,7 @@ public struct VerdictMessage: Sendable, Equatable {
             }
         case .deny:
             try seen.require(VerdictTag.status, "status")
-            guard requestOperationCount == 0, query == nil else {
+            guard requestOperations.isEmpty, query == nil else {
                 throw ProtocolError(.fieldMalformed, "a denial with request operations or a query, which belong to an allow")
             }
         }

@@ -10,6 +10,9 @@ enum VerdictTag {
     static let status: UInt8 = 0x86
     static let body: UInt8 = 0x87
     static let query: UInt8 = 0x88
+
+    @inline(__always)
+    static func operation(on side: OperationSide) -> UInt8 { side == .request ? requestOperation : responseOperation }
 }
 
 /// Writes one VERDICT frame at the end of a buffer: the decision, then what belongs to it, then ``finish()``.

@@ -6,21 +6,21 @@ extension AccessLine {
     /// `192.0.2.7 - usr_1 [10/Oct/2000:13:55:36 +0000] "GET /api/projects HTTP/1.1" 200 2326 "-" "curl/8.5.0"`
     func appendCombined(to buffer: ByteBuffer) {
         let record = exchange.record
-        let (method, path, details) = (record.method, record.path, record.details)
+        let text = record.text
         withClient { client in
             if client.isEmpty { buffer.append("-") } else { buffer.append(client) }
         }
         buffer.append(" - ")
-        withUser { user in
+        Self.withUser(record, exchange.check) { user in
             if let user, !user.isEmpty { buffer.append(quotable: user, isWord: true) } else { buffer.append("-") }
         }
         buffer.append(" [")
         buffer.append(commonLogDate: max(unixMilliseconds - nanoseconds / 1_000_000, 0) / 1000)
         buffer.append("] \"")
-        if method.isEmpty { buffer.append("-") } else {
-            buffer.append(quotable: method.bytes)
+        if record.method.isEmpty { buffer.append("-") } else {
+            buffer.append(quotable: record.method.bytes(in: text.bytes))
             buffer.append(" ")
-            buffer.append(quotable: path.bytes)
+            buffer.append(quotable: record.path.bytes(in: text.bytes))
             buffer.append(record.isHTTP10 ? " HTTP/1.0" : " HTTP/1.1")
         }
         buffer.append("\" ")
@@ -29,7 +29,7 @@ extension AccessLine {
         if record.byteCount > 0 { buffer.append(decimal: record.byteCount) } else { buffer.append("-") }
         for field in [record.referer, record.userAgent] {
             buffer.append(" \"")
-            if field.isEmpty { buffer.append("-") } else { buffer.append(quotable: field.bytes(in: details.bytes)) }
+            if field.isEmpty { buffer.append("-") } else { buffer.append(quotable: field.bytes(in: text.bytes)) }
             buffer.append("\"")
         }
     }

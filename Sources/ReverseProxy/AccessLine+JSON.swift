@@ -5,34 +5,33 @@ extension AccessLine {
     /// One object; README says what each member is.
     func appendJSON(to buffer: ByteBuffer) {
         let record = exchange.record
-        let (method, path) = (record.method, record.path)
+        let text = record.text
         buffer.append("{\"time\":\"")
         buffer.append(Timestamp(unixMilliseconds: unixMilliseconds))
         buffer.append("\",\"level\":\"")
         buffer.append(record.status == 0 || record.status >= 500 ? "error" : record.status >= 400 ? "warning" : "info")
         buffer.append("\",\"method\":")
-        buffer.append(jsonString: method.bytes)
+        buffer.append(jsonString: record.method.bytes(in: text.bytes))
         buffer.append(",\"path\":")
-        buffer.append(jsonString: path.bytes)
+        buffer.append(jsonString: record.path.bytes(in: text.bytes))
         buffer.append(",\"status\":")
         buffer.append(decimal: Int(record.status))
         buffer.append(",\"bytes\":")
         buffer.append(decimal: record.byteCount)
         buffer.append(",\"duration_ms\":")
-        append(milliseconds: nanoseconds, to: buffer)
+        Self.append(milliseconds: nanoseconds, to: buffer)
         buffer.append(",\"policy_ms\":")
         appendOrNull(milliseconds: record.policyNanoseconds, to: buffer)
         buffer.append(",\"upstream_ms\":")
         appendOrNull(milliseconds: record.upstreamNanoseconds, to: buffer)
         buffer.append(",\"user\":")
-        withUser { user in
+        Self.withUser(record, exchange.check) { user in
             if let user { buffer.append(jsonString: user) } else { buffer.append("\"unauthenticated\"") }
         }
         buffer.append(",\"client\":")
         withClient { buffer.append(jsonOrNull: $0) }
-        let details = record.details
         buffer.append(",\"host\":")
-        buffer.append(jsonOrNull: record.host.bytes(in: details.bytes))
+        buffer.append(jsonOrNull: record.host.bytes(in: text.bytes))
         let route = record.routeIndex.map { exchange.worker.configuration.routes[$0] }
         buffer.append(",\"route\":")
         buffer.append(jsonOrNull: route?.prefix)
@@ -49,7 +48,7 @@ extension AccessLine {
     }
 
     private func appendOrNull(milliseconds nanoseconds: Int64?, to buffer: ByteBuffer) {
-        if let nanoseconds { append(milliseconds: nanoseconds, to: buffer) } else { buffer.append("null") }
+        if let nanoseconds { Self.append(milliseconds: nanoseconds, to: buffer) } else { buffer.append("null") }
     }
 
     private func appendTrace(to buffer: ByteBuffer) {

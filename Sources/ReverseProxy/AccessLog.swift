@@ -1,5 +1,6 @@
 import Bytes
 import EventLoop
+import PolicyClient
 import PolicyProtocol
 
 /// One worker's access log under one configuration: a line an exchange.
@@ -19,15 +20,17 @@ final class AccessLog {
 
     var isOff: Bool { format == .off }
 
-    /// Writes the line of an exchange that has taken `nanoseconds`.
+    /// Writes the line of an exchange that has taken `nanoseconds`, where there is a log.
     func write(_ exchange: Exchange, _ client: ClientConnection, nanoseconds: Int64) {
-        let line = AccessLine(exchange: exchange, client: client, nanoseconds: nanoseconds, unixMilliseconds: loop.nowUnixMilliseconds)
+        guard !isOff else { return }
         lines.appendLine { buffer in
+            // Without the exchange in hand, which would be retained for it: most lines are of this kind.
+            if format == .gateway { return AccessLine.appendText(exchange.record, exchange.check, nanoseconds: nanoseconds, to: buffer) }
+            let line = AccessLine(exchange: exchange, client: client, nanoseconds: nanoseconds, unixMilliseconds: loop.nowUnixMilliseconds)
             switch format {
-            case .gateway: line.appendText(to: buffer)
             case .combined: line.appendCombined(to: buffer)
             case .json: line.appendJSON(to: buffer)
-            case .off: break
+            case .gateway, .off: break
             }
         }
     }
@@ -41,14 +44,13 @@ struct AccessLine {
     let unixMilliseconds: Int64
 
     /// `[GATEWAY] GET /api/projects 200 847B 12.4ms user=usr_9f3k2m`
-    func appendText(to buffer: ByteBuffer) {
-        let record = exchange.record
-        let (method, path) = (record.method, record.path)
+    static func appendText(_ record: AccessRecord, _ check: PendingCheck, nanoseconds: Int64, to buffer: ByteBuffer) {
+        let text = record.text
         buffer.append("[GATEWAY] ")
-        if method.isEmpty { buffer.append("- -") } else {
-            buffer.append(printable: method.bytes)
+        if record.method.isEmpty { buffer.append("- -") } else {
+            buffer.append(printable: record.method.bytes(in: text.bytes))
             buffer.append(" ")
-            buffer.append(printable: path.bytes)
+            buffer.append(printable: record.path.bytes(in: text.bytes))
         }
         buffer.append(" ")
         buffer.append(decimal: Int(record.status))
@@ -57,13 +59,13 @@ struct AccessLine {
         buffer.append("B ")
         append(milliseconds: nanoseconds, to: buffer)
         buffer.append("ms user=")
-        withUser { user in
+        withUser(record, check) { user in
             if let user { buffer.append(printable: user) } else { buffer.append("unauthenticated") }
         }
     }
 
     /// With one decimal.
-    func append(milliseconds nanoseconds: Int64, to buffer: ByteBuffer) {
+    static func append(milliseconds nanoseconds: Int64, to buffer: ByteBuffer) {
         let microseconds = Int(nanoseconds / 1000)
         buffer.append(decimal: microseconds / 1000)
         buffer.append(".")
@@ -71,9 +73,9 @@ struct AccessLine {
     }
 
     /// Lends who the request was made as; nil where nobody knows.
-    func withUser(_ body: (borrowing Span<UInt8>?) -> Void) {
-        guard exchange.record.hasVerdict, let subject = exchange.check.verdict?.subject else { return body(nil) }
-        let payload = exchange.check.payload
+    static func withUser(_ record: AccessRecord, _ check: PendingCheck, _ body: (borrowing Span<UInt8>?) -> Void) {
+        guard record.hasVerdict, let subject = check.verdict?.subject else { return body(nil) }
+        let payload = check.payload
         body(subject.bytes(in: payload.bytes))
     }
 
@@ -88,6 +90,10 @@ extension ByteBuffer {
     /// Appends bytes so that they can neither end a line nor pretend to be another part of it: control characters, blanks and
     /// the backslash as `\xNN`.
     fileprivate func append(printable bytes: Span<UInt8>) {
+        let (space, delete, backslash, high) =
+            (SIMD16<UInt8>(repeating: 0x20), SIMD16<UInt8>(repeating: 0x7F), SIMD16(repeating: UInt8(ascii: "\\")), SIMD16<UInt8>(repeating: 0x80))
+        let isPlain = bytes.firstIndex { ($0 .<= space) .| ($0 .== delete) .| ($0 .== backslash) .| ($0 .>= high) } == nil
+        guard !isPlain else { return append(bytes) }
         var previous: UInt8 = 0
         for index in bytes.indices {
             let byte = bytes[index]

@@ -4,19 +4,18 @@ import HTTPMessage
 
 /// What one exchange's log line says, gathered while it runs.
 final class AccessRecord {
-    /// Method and path as they were judged, copied since their bytes are gone when the line is written. Empty where the request
-    /// was no request.
-    let method = ByteBuffer(capacity: 16)
-    let path = ByteBuffer(capacity: 256)
-
-    var startNanoseconds: Int64 = 0
-    /// What the log says besides, where its format has it: ``host``, ``referer`` and ``userAgent`` lie in it.
-    let details = ByteBuffer(capacity: 16)
+    /// What the request says of itself: ``method`` and what follows lie in it. Copied, since its bytes are gone when the line is written.
+    let text = ByteBuffer(capacity: 256)
+    /// Method and path as they were judged. Empty where the request was no request.
+    private(set) var method = ByteRange.empty
+    private(set) var path = ByteRange.empty
+    /// What the log says besides, where its format has it.
     private(set) var host = ByteRange.empty
     private(set) var referer = ByteRange.empty
     private(set) var userAgent = ByteRange.empty
     private(set) var isHTTP10 = false
 
+    var startNanoseconds: Int64 = 0
     /// How long the policy daemon took; nil where it was not asked, or nobody wants to know.
     var policyNanoseconds: Int64?
     /// When the request began to be forwarded; 0 before, or where nobody wants to know.
@@ -47,10 +46,8 @@ final class AccessRecord {
     var hasSkippedLine = false
 
     func begin() {
-        method.clear()
-        path.clear()
-        details.clear()
-        (host, referer, userAgent) = (.empty, .empty, .empty)
+        text.clear()
+        (method, path, host, referer, userAgent) = (.empty, .empty, .empty, .empty, .empty)
         startNanoseconds = 0
         policyNanoseconds = nil
         forwardedNanoseconds = 0
@@ -70,12 +67,13 @@ final class AccessRecord {
 
     /// Notes what was asked for; of `target`, the path alone: a query may hold what no log should.
     func noteRequest(_ method: Span<UInt8>, pathOf target: Span<UInt8>) {
-        self.method.clear()
-        self.method.append(method)
-        var end = 0
-        while end < target.count, target[end] != UInt8(ascii: "?") { end &+= 1 }
-        path.clear()
-        path.append(target.extracting(0..<end))
+        self.method = keep(method)
+        notePath(target.extracting(0..<(target.firstIndex(of: UInt8(ascii: "?")) ?? target.count)))
+    }
+
+    /// Notes the path as it was judged.
+    func notePath(_ path: Span<UInt8>) {
+        self.path = keep(path)
     }
 
     /// Notes what the log says besides of a request.
@@ -90,9 +88,9 @@ final class AccessRecord {
     }
 
     private func keep(_ bytes: Span<UInt8>) -> ByteRange {
-        let start = details.count
-        details.append(bytes)
-        return ByteRange(start..<details.count)
+        let start = text.count
+        text.append(bytes)
+        return ByteRange(start..<text.count)
     }
 
     /// Notes that the response has begun, or that there will be none.

@@ -17,23 +17,24 @@ struct BodyReader {
         case untilClose
     }
 
-    private var rest = Rest.none
-    private(set) var hasEnded = true
+    private var rest: Rest
+    private(set) var hasEnded: Bool
     /// How many bytes of content have passed.
     private(set) var byteCount = 0
     /// Whether some of what is there waits for the output to be sent.
     private(set) var isHeldUp = false
 
-    init() {}
+    /// Of a message without content.
+    init() { (rest, hasEnded) = (.none, true) }
 
+    /// - Parameter limits: of trailers.
     init(_ framing: BodyFraming, limits: HeadLimits) {
         switch framing {
-        case .none, .length(0): return
-        case .length(let length): rest = .length(length)
-        case .chunked: rest = .chunked(ChunkedDecoder(limits: limits))
-        case .untilClose: rest = .untilClose
+        case .none, .length(0): (rest, hasEnded) = (.none, true)
+        case .length(let length): (rest, hasEnded) = (.length(length), false)
+        case .chunked: (rest, hasEnded) = (.chunked(ChunkedDecoder(limits: limits)), false)
+        case .untilClose: (rest, hasEnded) = (.untilClose, false)
         }
-        hasEnded = false
     }
 
     /// Whether the sender's end of the connection is the body's end.
@@ -58,7 +59,8 @@ struct BodyReader {
         case .untilClose:
             _ = take(input.count, from: input, to: output, as: coding, room)
         case .chunked(var decoder):
-            rest = .none   // so that the decoder is moved, not copied
+            // Where it throws, nothing of the body is read on.
+            rest = .none
             try moveChunks(&decoder, from: input, to: output, as: coding, room, passesTrailer)
             if !hasEnded { rest = .chunked(decoder) }
         }
@@ -77,12 +79,12 @@ struct BodyReader {
             case .data(let count):
                 decoder.took(take(count, from: input, to: output, as: coding, room))
                 if isHeldUp { return }
-            case .end(let trailerByteCount):
+            case .end(let trailers, let trailerByteCount):
                 hasEnded = true
                 if coding == .chunked {
                     output.append("0\r\n")
                     let bytes = input.bytes
-                    for trailer in decoder.trailers where passesTrailer(trailer, bytes) {
+                    for trailer in trailers where passesTrailer(trailer, bytes) {
                         output.append(trailer.line.bytes(in: bytes))
                     }
                     output.append("\r\n")

@@ -23,6 +23,8 @@ public enum TraceContextMode: String, Sendable, CaseIterable {
 
 /// What ties a request to its log line, and to what others log of it.
 final class Correlation {
+    /// Whether there is anything of the request here.
+    private(set) var isNoted = false
     /// Empty where requests have no id.
     let requestID = ByteBuffer(capacity: 32)
     /// What the upstream is told. Its parent is the proxy's own span.
@@ -33,6 +35,8 @@ final class Correlation {
     private static let maximumIDBytes = 128
 
     func clear() {
+        guard isNoted else { return }
+        isNoted = false
         requestID.clear()
         trace = nil
         keepsTraceState = false
@@ -47,6 +51,7 @@ final class Correlation {
         _ fields: [FieldLine], _ bytes: Span<UInt8>, isTrusted: Bool, _ ids: RequestIDSource, _ traces: TraceContextMode,
         _ random: RandomNumbers
     ) {
+        isNoted = true
         if ids != .off { noteID(fields, bytes, isTaken: ids == .any || isTrusted, random) }
         if traces != .off { noteTrace(fields, bytes, mayStart: traces == .start, random) }
     }

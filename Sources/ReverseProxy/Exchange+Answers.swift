@@ -36,12 +36,12 @@ extension Exchange {
 
     func answerNoRoute(_ client: ClientConnection) async -> AfterExchange {
         record.reason = .routeUnknown
-        let (method, path) = (record.method, record.path)
+        let (text, method, path) = (record.text, record.method, record.path)
         appendError(404) { message in
             message.append("No route configured for ")
-            message.append(method.bytes)
+            message.append(method.bytes(in: text.bytes))
             message.append(" ")
-            message.append(path.bytes)
+            message.append(path.bytes(in: text.bytes))
         }
         return await answer(404, client)
     }
@@ -134,7 +134,7 @@ extension Exchange {
         let discarded = mustClose ? nil : discardableContent(of: client)
         let output = self.output
         output.clear()
-        worker.loop.buffers.furnish(output)
+        worker.buffers.furnish(output)
         output.append("HTTP/1.1 ")
         output.append(decimal: Int(status))
         output.append(" ")

@@ -51,7 +51,7 @@ extension Exchange {
         var tried = EndpointSet()
         var (mustBeNew, mayRepeat) = (false, false)
         var outcome = UpstreamOutcome.unknown
-        while let index = service.choose(excluding: tried, mayRepeat: mayRepeat, key: key, now: worker.loop.nowMilliseconds) {
+        while let index = service.choose(excluding: tried, mayRepeat: mayRepeat, key: key, now: loop.nowMilliseconds) {
             let pool = service.pools[index]
             record.endpointIndex = index
             pool.requestCount += 1
@@ -60,7 +60,7 @@ extension Exchange {
             do throws(ConnectFailure) {
                 upstream = try await connection(from: pool, mustBeNew: mustBeNew, for: client)
             } catch {
-                service.status.note(error.outcome, at: index, now: worker.loop.nowMilliseconds)
+                service.status.note(error.outcome, at: index, now: loop.nowMilliseconds)
                 if error.outcome == .failed { outcome = .failed }
                 guard !isOverdue else {
                     tellBreaker(outcome, of: service)
@@ -76,12 +76,12 @@ extension Exchange {
                 mayRepeat = false
                 continue
             }
-            appendRequestHead(for: pool.authority, from: client, takesTrailers: pool.isHTTP2)
+            appendRequestHead(for: pool, from: client)
             if head.hasBody { consumeHead() }
-            upstream.stream.waiter = client.waiter
+            upstream.setWaiter(client.waiter)
             var relay = Relay(self, client, upstream)
-            let end = await relay.run()
-            if service.upstream.ejection != nil { service.status.note(end.outcome(response.status), at: index, now: worker.loop.nowMilliseconds) }
+            let end = await relay.run(self, client, upstream)
+            if service.upstream.ejection != nil { service.status.note(end.outcome(response.status), at: index, now: loop.nowMilliseconds) }
             switch end {
             case .staleConnection where isSafeToSendAgain: break
             case .answerUnwanted:
@@ -90,9 +90,11 @@ extension Exchange {
             case .upstreamFailed(.upstreamBrokeOff) where !relay.hasBegunResponse && !relay.hasSentResponse && takeRetry():
                 tried.insert(index)
                 outcome = .failed
+            case .complete(let mayReuse):
+                return conclude(relay, upstream, pool, mayReuse: mayReuse)
             default:
                 if service.isGuarded, !end.isComplete { tellBreaker(end.outcome(response.status), of: service) }
-                return await conclude(end, relay, client, upstream, pool)
+                return await conclude(failed: end, relay, client, upstream)
             }
             upstream.stream.close()
             upstreamOutput.clear()
@@ -109,7 +111,7 @@ extension Exchange {
 
     private func tellBreaker(_ outcome: UpstreamOutcome, of service: UpstreamService) {
         guard let pass = forwarding.breakerPass else { return }
-        service.status.breakerEnded(pass, outcome, now: worker.loop.nowMilliseconds)
+        service.status.breakerEnded(pass, outcome, now: loop.nowMilliseconds)
     }
 
     /// Tells the breaker that there is an answer, as soon as it begins: it may take its time, or never end. Where it breaks off, that is
@@ -120,7 +122,7 @@ extension Exchange {
     }
 
     /// Whether the time for all of it is over.
-    private var isOverdue: Bool { worker.loop.nowMilliseconds >= forwarding.deadline }
+    private var isOverdue: Bool { loop.nowMilliseconds >= forwarding.deadline }
 
     /// Whether it makes no difference if the upstream has carried it out already (RFC 9110 §9.2.2), and all of it is still here.
     private var isSafeToSendAgain: Bool { !head.hasBody && head.method.isIdempotent && !isOverdue }
@@ -128,7 +130,7 @@ extension Exchange {
     /// Whether it may be sent again to another endpoint, or anew to the same one; it counts as that.
     private func takeRetry() -> Bool {
         guard forwarding.retriesLeft > 0, isSafeToSendAgain, !worker.isDrainOver, let index = record.routeIndex,
-            worker.routeUpstreams[index].takeRetry(now: worker.loop.nowMilliseconds)
+            worker.routeUpstreams[index].takeRetry(now: loop.nowMilliseconds)
         else { return false }
         forwarding.retriesLeft -= 1
         return true
@@ -141,7 +143,7 @@ extension Exchange {
     }
 
     private func connection(from pool: UpstreamPool, mustBeNew: Bool, for client: ClientConnection) async throws(ConnectFailure) -> UpstreamConnection {
-        let now = worker.loop.nowMilliseconds
+        let now = loop.nowMilliseconds
         if !mustBeNew, let idle = pool.takeIdle(now: now) { return idle }
         let wait = min(forwarding.waits.connect, forwarding.deadline - now)
         return try await pool.connect(
@@ -161,21 +163,24 @@ extension Exchange {
         return header
     }
 
+    private func conclude(_ relay: Relay, _ upstream: UpstreamConnection, _ pool: UpstreamPool, mayReuse: Bool) -> AfterExchange {
+        record.noteUpstream()
+        record.byteCount = relay.sentByteCount
+        if mayReuse { pool.giveBack(upstream, now: loop.nowMilliseconds) } else { upstream.stream.close() }
+        return relay.keepsClient ? .keepAlive : .linger
+    }
+
+    /// Concludes what didn't end as a response does.
     private func conclude(
-        _ end: Relay.End, _ relay: Relay, _ client: ClientConnection, _ upstream: UpstreamConnection, _ pool: UpstreamPool
+        failed end: Relay.End, _ relay: Relay, _ client: ClientConnection, _ upstream: UpstreamConnection
     ) async -> AfterExchange {
         record.noteUpstream()
         if case .switched = end { return await tunnel(client, upstream) }
         record.byteCount = relay.sentByteCount
-        if case .complete(let mayReuse) = end, mayReuse {
-            pool.giveBack(upstream, now: worker.loop.nowMilliseconds)
-        } else {
-            upstream.stream.close()
-        }
+        upstream.stream.close()
         switch end {
-        case .complete: return relay.keepsClient ? .keepAlive : .linger
         case .staleConnection: return await answerUpstreamDown(.upstreamBrokeOff, client)
-        case .answerUnwanted, .switched: return .close
+        case .complete, .answerUnwanted, .switched: return .close
         case .clientGone:
             record.reason = .clientGone
             return .close
@@ -214,6 +219,6 @@ extension Exchange {
     /// chunk; where the connection's end would be taken for the response's, by a reset.
     private func cutOff(_ reason: ProxyReason, _ relay: Relay) -> AfterExchange {
         record.reason = reason
-        return relay.endsWithConnection ? .reset : .close
+        return relay.endsWithConnection(self) ? .reset : .close
     }
 }

@@ -17,8 +17,8 @@ extension Exchange {
 
     /// Asks once, and waits for the verdict. It is never asked again: whether a lost CHECK was counted cannot be known.
     func ask(_ client: ClientConnection) async -> Asked {
-        var found = worker.policy.usableConnection()
-        if found == nil { found = await worker.policy.awaitConnection(on: client.waiter) }
+        var found = policy.usableConnection()
+        if found == nil { found = await policy.awaitConnection(on: client.waiter) }
         guard let connection = found else { return .unanswered("no policy daemon answers") }
         if head.connection.namesFields, namesWantedHeader(connection.session) {
             return .refused(MessageRefusal("The Connection field names a field that the request is judged by."))
@@ -26,14 +26,15 @@ extension Exchange {
         check.waiter = client.waiter
         send(client, on: connection)
         let start = worker.isTimed ? Clock.monotonicNanoseconds() : 0
-        await check.wait()
+        // As `PendingCheck.wait()` does, which would be a frame of its own.
+        while check.isWaiting { await client.waiter.park() }
         if worker.isTimed { record.policyNanoseconds = Clock.monotonicNanoseconds() - start }
         guard let verdict = check.verdict else {
             if case .lost(let loss) = check.state { return .unanswered("\(loss)") }
             return .unanswered("the policy daemon gave no verdict")
         }
         record.hasVerdict = true
-        readOperations(check.payload)
+        operations = VerdictOperations(of: verdict)
         return verdict.decision == .allow ? .allowed : .denied
     }
 
@@ -58,7 +59,7 @@ extension Exchange {
     private func send(_ client: ClientConnection, on connection: PolicyConnection) {
         let input = self.input
         let bytes = input.bytes
-        let (wanted, address) = (connection.session.wantedHeaders, clientAddress(client))
+        let (session, address) = (connection.session, clientAddress(client))
         connection.send(
             check, method: head.methodName.bytes(in: bytes), scheme: origin.scheme ?? client.peer.listener.scheme, authority: host.bytes(in: bytes),
             target: target.range.bytes(in: bytes), peerAddress: address.span,
@@ -68,7 +69,8 @@ extension Exchange {
             let bytes = input.bytes
             for field in head.fields {
                 let name = field.name.bytes(in: bytes)
-                for wantedName in wanted where name.equalsIgnoringCase(wantedName.span) {
+                guard session.mayWant(name.foldedNameBit) else { continue }
+                for wantedName in session.wantedHeaders where name.equalsIgnoringCase(wantedName.span) {
                     writer.header(name: wantedName.span, value: field.value.bytes(in: bytes))
                 }
             }

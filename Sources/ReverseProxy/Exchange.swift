@@ -10,6 +10,10 @@ import PolicyProtocol
 /// route, forward. The steps themselves stand in the files beside it.
 final class Exchange {
     let worker: WorkerContext
+    // The worker's, at hand: what is reached over several objects is retained at each use.
+    let loop: EventLoop
+    let policy: PolicyClient
+    let buffers: BufferPool
     /// What the client sends. While an exchange runs, its head stays at the front until it has been forwarded.
     let input = ByteBuffer(capacity: BufferPool.bufferBytes)
     // These have room while there is something in them only: see ``stripBuffers()``.
@@ -22,9 +26,12 @@ final class Exchange {
     // short ones too (SE-0176).
     private(set) var head = RequestHead()
     private(set) var response = ResponseHead()
-    private(set) var operations = VerdictOperations()
+    /// Of the verdict on this request; none before there is one.
+    var operations = VerdictOperations()
     var target = RequestTarget.none
-    let check = PendingCheck()
+    let check: PendingCheck
+    /// Of the verdict, where ``operations`` lie.
+    let verdictPayload: ByteBuffer
     let record = AccessRecord()
     let correlation = Correlation()
     let origin = Origin()
@@ -34,7 +41,14 @@ final class Exchange {
     /// The stream of HTTP/2 that it serves, and what that is to it as a client: one after the other, and nil before the first.
     private(set) var streamServed: (stream: DownstreamStream, client: ClientConnection)?
 
-    init(in worker: WorkerContext) { self.worker = worker }
+    init(in worker: WorkerContext) {
+        self.worker = worker
+        loop = worker.loop
+        policy = worker.policy
+        buffers = worker.buffers
+        check = PendingCheck()
+        verdictPayload = check.payload
+    }
 
     /// What is to begin with the next stream of HTTP/2.
     ///
@@ -121,7 +135,7 @@ final class Exchange {
         if client.isHTTP2, !record.asksForWebSocket, (client.stream as? DownstreamStream)?.isWebSocket == true {
             return await refuse(MessageRefusal(501, "There are no WebSockets here."), client)
         }
-        let (upstream, now) = (worker.routeUpstreams[index], worker.loop.nowMilliseconds)
+        let (upstream, now) = (worker.routeUpstreams[index], loop.nowMilliseconds)
         forwarding = Forwarding(worker.routeWaits[index], retries: upstream.maximumRetries, now: now)
         upstream.noteRequest(now: now)
         return upstream.isGuarded ? await forwardInTurn(client, through: upstream) : await forward(client, through: upstream)
@@ -199,14 +213,6 @@ final class Exchange {
         try response.parse(input.bytes, byteCount: byteCount, answering: method)
     }
 
-    /// Reads the operations of a verdict; nil: there are none.
-    func readOperations(_ payload: ByteBuffer?) {
-        var operations = VerdictOperations()
-        swap(&operations, &self.operations)
-        if let payload { operations.load(payload.bytes) } else { operations.clear() }
-        swap(&operations, &self.operations)
-    }
-
     private func noteHead(_ client: ClientConnection) {
         let input = self.input
         if client.isHTTP2 {
@@ -216,7 +222,7 @@ final class Exchange {
         record.hasHead = true
         record.isHeadRequest = head.method == .head
         record.noteRequest(head.methodName.bytes(in: input.bytes), pathOf: head.target.bytes(in: input.bytes))
-        if worker.accessLog.wantsDetails { record.noteDetails(head, input.bytes) }
+        if worker.logsDetails { record.noteDetails(head, input.bytes) }
     }
 
     /// Leaves head and input alone: a request of HTTP/2 has been taken in already.
@@ -225,7 +231,7 @@ final class Exchange {
         correlation.clear()
         origin.clear()
         target = .none
-        readOperations(nil)
+        operations = VerdictOperations()
     }
 
     /// One empty line before a request is passed over (RFC 9112 §2.2); a second one is refused as a malformed request line.
@@ -248,9 +254,10 @@ final class Exchange {
 
     /// Refuses what no policy need be asked about.
     private func judge() throws(MessageRefusal) {
-        target = try RequestTarget.normalize(head, in: input)
         let input = self.input
-        record.noteRequest(head.methodName.bytes(in: input.bytes), pathOf: target.range.bytes(in: input.bytes))
+        // Not with the head itself: it would be copied for that.
+        target = try RequestTarget.normalize(head.target, method: head.method, host: head.host, in: input)
+        record.notePath(target.path.bytes(in: input.bytes))
         if target.hasEncodedSlash {
             let path = target.path.bytes(in: input.bytes)
             guard let index = worker.routes.match(path), worker.configuration.routes[index].allowsEncodedSlash else {
@@ -282,26 +289,25 @@ final class Exchange {
         upstreamOutput.clear()
         output.clear()
         stripBuffers()
-        worker.loop.buffers.shrink(input)
+        buffers.shrink(input)
         check.waiter = nil
     }
 
     private func observe(_ client: ClientConnection) {
-        guard !worker.accessLog.isOff || worker.metrics != nil else { return }
+        guard worker.isObserved else { return }
         let start = record.startNanoseconds
         let nanoseconds = start == 0 ? 0 : Clock.monotonicNanoseconds() - start
         if let metrics = worker.metrics, let worker = worker.state.workerMetrics {
             metrics.count(record, route: self.worker.route(of: record), nanoseconds: nanoseconds, in: worker)
         }
-        if !worker.accessLog.isOff { worker.accessLog.write(self, client, nanoseconds: nanoseconds) }
+        worker.log(self, client, nanoseconds: nanoseconds)
     }
 
     /// Gives the room of empty buffers back. An exchange that waits then holds its input alone.
     func stripBuffers() {
-        let pool = worker.loop.buffers
-        pool.strip(output)
-        pool.strip(upstreamInput)
-        pool.strip(upstreamOutput)
+        buffers.strip(output)
+        buffers.strip(upstreamInput)
+        buffers.strip(upstreamOutput)
     }
 
     /// Whether its buffers are as small as at first: one that served a large message is let go, so that it doesn't stay for good.

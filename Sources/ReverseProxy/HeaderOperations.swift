@@ -4,52 +4,35 @@ import PolicyProtocol
 
 /// A verdict's operations on both messages' headers.
 struct VerdictOperations {
-    private(set) var request = HeaderOperations()
-    private(set) var response = HeaderOperations()
+    private(set) var request = HeaderOperations(.request)
+    private(set) var response = HeaderOperations(.response)
 
-    mutating func load(_ payload: Span<UInt8>) {
-        clear()
-        var position = 0
-        while let (side, operation) = VerdictMessage.nextOperation(in: payload, from: &position) {
-            switch side {
-            case .request: request.add(operation)
-            case .response: response.add(operation)
-            }
-        }
-    }
+    /// None.
+    init() {}
 
-    mutating func clear() {
-        request.clear()
-        response.clear()
+    init(of verdict: VerdictMessage) {
+        request = verdict.requestOperations
+        response = verdict.responseOperations
     }
 }
 
-/// A verdict's operations on one message's headers, as ranges of the verdict's payload.
-struct HeaderOperations {
-    private var operations: [HeaderOperation] = []
-    /// A bit for each length of a name that occurs.
-    private var lengths: UInt64 = 0
-
-    mutating func add(_ operation: HeaderOperation) {
-        operations.append(operation)
-        lengths |= Self.bit(of: operation.name.count)
-    }
-
-    mutating func clear() {
-        operations.removeAll(keepingCapacity: true)
-        lengths = 0
-    }
-
+extension HeaderOperations {
     /// Whether a field of this name goes: it is set anew or taken out, or a backend may take it for one that is.
     func replace(_ name: Span<UInt8>, in payload: Span<UInt8>) -> Bool {
-        guard lengths & Self.bit(of: name.count) != 0 else { return false }
-        for operation in operations where name.mayBeTaken(for: operation.name.bytes(in: payload)) { return true }
+        guard mayName(name.foldedNameBit) else { return false }
+        var position = start
+        while let operation = next(in: payload, from: &position) {
+            if name.mayBeTaken(for: operation.name.bytes(in: payload)) { return true }
+        }
         return false
     }
 
     func replace(_ name: StaticString, in payload: Span<UInt8>) -> Bool {
-        guard !operations.isEmpty else { return false }
-        for operation in operations where operation.name.bytes(in: payload).equalsIgnoringCase(name) { return true }
+        guard !isEmpty else { return false }
+        var position = start
+        while let operation = next(in: payload, from: &position) {
+            if operation.name.bytes(in: payload).equalsIgnoringCase(name) { return true }
+        }
         return false
     }
 
@@ -57,20 +40,32 @@ struct HeaderOperations {
     ///
     /// - Parameter excluded: the name, in lower case, of a field that is not wanted.
     func append(to head: ByteBuffer, from payload: Span<UInt8>, but excluded: StaticString? = nil) {
-        for (index, operation) in operations.enumerated() where operation.kind == .set {
+        forEachThatSets(payload, but: excluded) { name, value in head.append(field: name, value) }
+    }
+
+    /// Calls `body` with the name and the value of each field that is set.
+    ///
+    /// - Parameter excluded: as of ``append(to:from:but:)``.
+    @inline(__always)
+    func forEachThatSets(_ payload: Span<UInt8>, but excluded: StaticString? = nil, _ body: (Span<UInt8>, Span<UInt8>) -> Void) {
+        var position = start
+        while let operation = next(in: payload, from: &position) {
+            guard operation.kind == .set else { continue }
             let name = operation.name.bytes(in: payload)
             if let excluded, name.equalsIgnoringCase(excluded) { continue }
-            guard !isSuperseded(index, name, payload) else { continue }
-            head.append(field: name, operation.value.bytes(in: payload))
+            guard !mayRepeat(name.foldedNameBit) || !isSuperseded(name, from: position, payload) else { continue }
+            body(name, operation.value.bytes(in: payload))
         }
     }
 
-    private func isSuperseded(_ index: Int, _ name: Span<UInt8>, _ payload: Span<UInt8>) -> Bool {
-        for later in operations[(index + 1)...] where name.mayBeTaken(for: later.name.bytes(in: payload)) { return true }
+    /// Whether an operation behind `position` takes the place of one on `name`.
+    private func isSuperseded(_ name: Span<UInt8>, from position: Int, _ payload: Span<UInt8>) -> Bool {
+        var position = position
+        while let later = next(in: payload, from: &position) {
+            if name.mayBeTaken(for: later.name.bytes(in: payload)) { return true }
+        }
         return false
     }
-
-    private static func bit(of length: Int) -> UInt64 { 1 << UInt64(min(length, 63)) }
 }
 
 extension ByteBuffer {

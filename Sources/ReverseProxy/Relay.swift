@@ -6,6 +6,8 @@ import HTTPMessage
 ///
 /// One task waits for two sockets and a deadline: each round moves whatever can be moved without waiting, and parks only where
 /// nothing could. Back-pressure follows from that: nothing is received for a buffer that has not been sent on.
+///
+/// It holds nothing of whom it works for: what it would hold it had to retain and release at each step.
 struct Relay {
     /// How it ended.
     enum End {
@@ -39,13 +41,8 @@ struct Relay {
     /// What a buffer is filled to before its bytes have to be sent on.
     static let roomBytes = BufferPool.bufferBytes - 64
 
-    private let exchange: Exchange
-    private let client: ClientConnection
-    private let upstream: UpstreamConnection
-    // Of both, at hand: what is read by way of an object is retained and released each time.
-    private let clientStream: any ByteStream
-    private let upstreamStream: any ByteStream
-    private let waits: WaitLimits
+    private let firstByteMilliseconds: Int64
+    private let idleMilliseconds: Int64
     private let deadline: Int64
     /// Whether a circuit breaker wants to know whether there is an answer.
     private let breakerWaits: Bool
@@ -62,19 +59,16 @@ struct Relay {
     private var hasUpstreamFailed = false
     private var hasReceivedAnything = false
     private(set) var hasBegunResponse = false
+    /// Whether the response's head has just been written, and noted for a client of HTTP/2.
+    private var hasNotedHead = false
     /// Whether some of the final response is with the client: too late for another answer.
     private(set) var hasSentResponse = false
     /// Whether the client's connection can take another request afterwards.
     private(set) var keepsClient = false
 
-    init(_ exchange: Exchange, _ client: ClientConnection, _ upstream: UpstreamConnection) {
-        self.exchange = exchange
-        self.client = client
-        self.upstream = upstream
-        clientStream = client.stream
-        upstreamStream = upstream.stream
+    init(_ exchange: borrowing Exchange, _ client: borrowing ClientConnection, _ upstream: borrowing UpstreamConnection) {
         let forwarding = exchange.forwarding
-        waits = forwarding.waits
+        (firstByteMilliseconds, idleMilliseconds) = (forwarding.waits.firstByte, forwarding.waits.idle)
         deadline = forwarding.deadline
         breakerWaits = forwarding.breakerPass != nil
         requestBody = BodyReader(exchange.head.framing, limits: exchange.worker.limits)
@@ -87,24 +81,25 @@ struct Relay {
     var sentByteCount: Int { responseBody.byteCount }
 
     /// Whether the client takes the connection's end for the response's.
-    var endsWithConnection: Bool {
+    func endsWithConnection(_ exchange: Exchange) -> Bool {
         hasBegunResponse && responseCoding == .identity && !exchange.response.framing.isAnnounced
     }
 
-    mutating func run() async -> End {
-        setDeadline()
+    /// Called once, with what it was made for.
+    mutating func run(_ exchange: Exchange, _ client: ClientConnection, _ upstream: UpstreamConnection) async -> End {
+        setDeadline(exchange, client)
         var rounds = 0
         while true {
-            switch moveBothWays() {
+            switch moveBothWays(exchange, client, upstream) {
             case .ended(let end): return end
             case .moved:
-                setDeadline()
+                setDeadline(exchange, client)
                 rounds &+= 1
                 if rounds % Self.roundsPerTurn == 0 { await client.waiter.yieldTurn() }
             case .nothingMoved:
                 // Nothing is received from a client whose request is complete, so a reset shows here alone.
-                if clientStream.isBroken { return .clientGone }
-                if client.waiter.isDue { return awaitsUpstream ? .upstreamTimeout : .clientTooSlow }
+                if client.stream.isBroken { return .clientGone }
+                if client.waiter.isDue { return awaitsUpstream(exchange) ? .upstreamTimeout : .clientTooSlow }
                 if exchange.worker.isDrainOver { return .drainOver }
                 exchange.stripBuffers()
                 await client.waiter.park()
@@ -112,25 +107,25 @@ struct Relay {
         }
     }
 
-    private mutating func moveBothWays() -> Round {
+    private mutating func moveBothWays(_ exchange: Exchange, _ client: ClientConnection, _ upstream: UpstreamConnection) -> Round {
         do throws(MessageRefusal) {
-            var hasMoved = try moveRequest()
-            if sendRequest() { hasMoved = true }
+            var hasMoved = try moveRequest(exchange, client)
+            if sendRequest(exchange, upstream) { hasMoved = true }
             do throws(MessageRefusal) {
-                if receiveResponse() { hasMoved = true }
+                if receiveResponse(exchange, upstream) { hasMoved = true }
                 if !hasBegunResponse {
-                    switch try readResponseHead() {
+                    switch try readResponseHead(exchange, client) {
                     case .moved: hasMoved = true
                     case .nothingMoved: break
                     case .ended(let end): return .ended(end)
                     }
                 }
-                try moveResponse()
+                try moveResponse(exchange)
             } catch {
                 return .ended(.upstreamFailed(.upstreamMalformed))
             }
-            if let end = upstreamEnd() { return .ended(end) }
-            switch sendResponse() {
+            if let end = upstreamEnd(exchange, upstream) { return .ended(end) }
+            switch sendResponse(exchange, client) {
             case .moved: hasMoved = true
             case .nothingMoved: break
             case .ended(let end): return .ended(end)
@@ -146,15 +141,14 @@ struct Relay {
     /// Whether the whole request has been taken from the client and written for the upstream.
     private var isRequestSent: Bool { requestBody.hasEnded && !isRequestAbandoned }
 
-    private mutating func moveRequest() throws(MessageRefusal) -> Bool {
+    private mutating func moveRequest(_ exchange: Exchange, _ client: ClientConnection) throws(MessageRefusal) -> Bool {
         guard !requestBody.hasEnded, !isRequestAbandoned else { return false }
-        let exchange = self.exchange
         let before = exchange.upstreamOutput.count
         try pass(exchange)
         var hasMoved = exchange.upstreamOutput.count > before
-        if !requestBody.hasEnded, !requestBody.isHeldUp, clientStream.isReadable, exchange.upstreamOutput.count < Self.roomBytes {
-            requestFlow.furnishIfBulk(exchange.input, exchange.worker.loop.buffers)
-            switch clientStream.receive(into: exchange.input) {
+        if !requestBody.hasEnded, !requestBody.isHeldUp, client.stream.isReadable, exchange.upstreamOutput.count < Self.roomBytes {
+            requestFlow.furnishIfBulk(exchange.input, exchange.worker.buffers)
+            switch client.stream.receive(into: exchange.input) {
             case .received(let byteCount):
                 requestFlow.note(byteCount)
                 hasMoved = true
@@ -170,16 +164,16 @@ struct Relay {
     }
 
     private mutating func pass(_ exchange: Exchange) throws(MessageRefusal) {
-        exchange.worker.loop.buffers.furnish(exchange.upstreamOutput)
+        exchange.worker.buffers.furnish(exchange.upstreamOutput)
         try requestBody.move(
             from: exchange.input, to: exchange.upstreamOutput, as: exchange.head.framing == .chunked ? .chunked : .identity,
             room: Self.roomBytes, passesTrailer: { exchange.passesToUpstream(trailer: $0, $1) })
     }
 
-    private mutating func sendRequest() -> Bool {
+    private mutating func sendRequest(_ exchange: Exchange, _ upstream: UpstreamConnection) -> Bool {
         let output = exchange.upstreamOutput
-        guard !output.isEmpty || upstreamStream.hasUnsent, upstreamStream.isWritable else { return false }
-        if case .failed = upstreamStream.send(output) {
+        guard !output.isEmpty || upstream.stream.hasUnsent, upstream.stream.isWritable else { return false }
+        if case .failed = upstream.stream.send(output) {
             // It may have answered before it closed: what it said is read all the same.
             output.clear()
             isRequestAbandoned = true
@@ -190,17 +184,17 @@ struct Relay {
 
     // MARK: The response
 
-    private mutating func receiveResponse() -> Bool {
+    private mutating func receiveResponse(_ exchange: Exchange, _ upstream: UpstreamConnection) -> Bool {
         let input = exchange.upstreamInput
         // While there is room behind it, what is left in the input is a head or a chunk's frame in parts, and limited as such.
         // Behind the response nothing is read: it would be kept, without a limit, for as long as the client doesn't read.
-        guard upstreamStream.isReadable, !hasUpstreamEnded, !(hasBegunResponse && responseBody.hasEnded), !responseBody.isHeldUp,
+        guard upstream.stream.isReadable, !hasUpstreamEnded, !(hasBegunResponse && responseBody.hasEnded), !responseBody.isHeldUp,
             exchange.output.count < Self.roomBytes
         else { return false }
-        let buffers = exchange.worker.loop.buffers
+        let buffers = exchange.worker.buffers
         buffers.furnish(input)
         responseFlow.furnishIfBulk(input, buffers)
-        switch upstreamStream.receive(into: input) {
+        switch upstream.stream.receive(into: input) {
         case .received(let byteCount):
             responseFlow.note(byteCount)
             hasReceivedAnything = true
@@ -217,15 +211,15 @@ struct Relay {
     }
 
     /// Reads heads until the final one. Nothing has moved where that is not complete.
-    private mutating func readResponseHead() throws(MessageRefusal) -> Round {
-        let exchange = self.exchange
+    private mutating func readResponseHead(_ exchange: Exchange, _ client: ClientConnection) throws(MessageRefusal) -> Round {
         let input = exchange.upstreamInput
+        guard !input.isEmpty else { return .nothingMoved }
         while let byteCount = try responseScanner.findEnd(in: input.bytes, limits: exchange.worker.limits) {
             try exchange.readResponseHead(byteCount)
             responseScanner = HeadScanner()
             guard exchange.response.isInterim else {
                 if interimCount == 0, exchange.takeRetry(insteadOf: exchange.response.status) { return .ended(.answerUnwanted) }
-                beginResponse(exchange)
+                beginResponse(exchange, client)
                 input.consume(byteCount)
                 return .moved
             }
@@ -248,7 +242,7 @@ struct Relay {
         return .nothingMoved
     }
 
-    private mutating func beginResponse(_ exchange: Exchange) {
+    private mutating func beginResponse(_ exchange: Exchange, _ client: ClientConnection) {
         let framing = exchange.response.framing
         hasBegunResponse = true
         responseBody = BodyReader(framing, limits: exchange.worker.limits)
@@ -261,22 +255,22 @@ struct Relay {
         responseCoding = coding ?? .identity
         let endIsSeen = coding != .identity || framing.isAnnounced
         keepsClient = exchange.head.keepsAlive && isRequestSent && endIsSeen && !exchange.worker.isDraining
-        exchange.appendResponseHead(coding, keepsAlive: keepsClient, by: client.peer.listener)
+        hasNotedHead = exchange.appendResponseHead(coding, keepsAlive: keepsClient, for: client)
         exchange.record.status = exchange.response.status
         if breakerWaits { exchange.tellBreakerOfAnswer() }
         exchange.record.noteUpstream()
     }
 
-    private mutating func moveResponse() throws(MessageRefusal) {
+    private mutating func moveResponse(_ exchange: Exchange) throws(MessageRefusal) {
         guard hasBegunResponse, !responseBody.hasEnded else { return }
-        exchange.worker.loop.buffers.furnish(exchange.output)
+        exchange.worker.buffers.furnish(exchange.output)
         try responseBody.move(
             from: exchange.upstreamInput, to: exchange.output, as: responseCoding, room: Self.roomBytes,
             passesTrailer: { exchange.passesToClient(trailer: $0, $1) })
     }
 
     /// What follows from the upstream's having closed its side, once everything it sent has been moved.
-    private mutating func upstreamEnd() -> End? {
+    private mutating func upstreamEnd(_ exchange: Exchange, _ upstream: UpstreamConnection) -> End? {
         guard hasUpstreamEnded else { return nil }
         guard hasBegunResponse else {
             return upstream.isReused && !hasReceivedAnything ? .staleConnection : .upstreamFailed(.upstreamBrokeOff)
@@ -287,11 +281,15 @@ struct Relay {
         return nil
     }
 
-    private mutating func sendResponse() -> Round {
-        let output = exchange.output
+    private mutating func sendResponse(_ exchange: Exchange, _ client: ClientConnection) -> Round {
+        let (output, clientStream) = (exchange.output, client.stream)
+        // What is not sent at once is read once more: other exchanges note theirs in the same place.
+        let headIsNoted = hasNotedHead
+        hasNotedHead = false
         var hasMoved = false
         if !output.isEmpty || clientStream.hasUnsent, clientStream.isWritable {
-            if case .failed = clientStream.send(output) { return .ended(.clientGone) }
+            let stream = headIsNoted ? clientStream as? DownstreamStream : nil
+            if case .failed = stream?.send(output, headIsNoted: true) ?? clientStream.send(output) { return .ended(.clientGone) }
             hasMoved = true
             // An interim response of which a part is left counts as well: nothing else can stand in its middle.
             if hasBegunResponse || !output.isEmpty { hasSentResponse = true }
@@ -307,14 +305,14 @@ struct Relay {
 
     // MARK: The deadline
 
-    private func setDeadline() {
+    private func setDeadline(_ exchange: Exchange, _ client: ClientConnection) {
         let worker = exchange.worker
-        let wait = awaitsUpstream ? (hasBegunResponse ? waits.idle : waits.firstByte) : worker.configuration.timeouts.body
+        let wait = awaitsUpstream(exchange) ? (hasBegunResponse ? idleMilliseconds : firstByteMilliseconds) : worker.configuration.timeouts.body
         client.waiter.setDeadline(afterMilliseconds: min(wait, deadline - worker.loop.nowMilliseconds))
     }
 
     /// Whose turn it is: says which timeout holds, and whose fault it is when it has passed.
-    private var awaitsUpstream: Bool {
+    private func awaitsUpstream(_ exchange: Exchange) -> Bool {
         if hasBegunResponse { return exchange.output.isEmpty }
         return requestBody.hasEnded || isRequestAbandoned || !exchange.upstreamOutput.isEmpty
     }

@@ -16,10 +16,11 @@ final class UpstreamConnection {
     /// Whether it is one client's alone.
     fileprivate let isForOne: Bool
     /// Whether it is a stream of an HTTP/2 connection.
-    var isStreamOfMany: Bool { address == nil }
+    let isStreamOfMany: Bool
 
     init(_ stream: any ByteStream, to address: SocketAddress, addressVersion: Int, isForOne: Bool = false) {
         self.isForOne = isForOne
+        isStreamOfMany = false
         self.stream = stream
         self.address = address
         self.addressVersion = addressVersion
@@ -32,7 +33,15 @@ final class UpstreamConnection {
         self.isReused = isReused
         address = nil
         isForOne = false
+        isStreamOfMany = true
     }
+
+    /// Who is woken by what happens on it.
+    func setWaiter(_ waiter: Waiter?) { stream.waiter = waiter }
+
+    fileprivate var isOpenAndQuiet: Bool { stream.isOpen && stream.isQuiet }
+
+    fileprivate var isQuiet: Bool { stream.isQuiet }
 }
 
 /// A worker's kept-alive connections to one endpoint of an upstream, the last used first.
@@ -72,7 +81,7 @@ final class UpstreamPool {
         while let connection = idle.popLast() {
             // Readable while idle: the upstream has closed it, or sent what nobody asked for. Either way it is of no use.
             let isFresh = now - connection.idleSinceMilliseconds < idleTimeoutMilliseconds
-            if isFresh, connection.stream.isOpen, connection.stream.isQuiet, leadsThere(connection) { return connection }
+            if isFresh, connection.isOpenAndQuiet, leadsThere(connection) { return connection }
             connection.stream.close()
         }
         return nil
@@ -111,9 +120,9 @@ final class UpstreamPool {
 
     /// Takes back a connection whose last exchange ended in good order.
     func giveBack(_ connection: UpstreamConnection, now: Int64) {
-        connection.stream.waiter = nil
+        connection.setWaiter(nil)
         guard sessions == nil else { return connection.stream.close() }
-        guard !isRetired, !connection.isForOne, idle.count < maximumIdle, connection.stream.isQuiet, leadsThere(connection) else {
+        guard !isRetired, !connection.isForOne, idle.count < maximumIdle, connection.isQuiet, leadsThere(connection) else {
             return connection.stream.close()
         }
         connection.isReused = true

@@ -94,6 +94,8 @@ final class WorkerContext {
     let setup: ProxySetup
     let configuration: ProxyConfiguration
     let loop: EventLoop
+    /// The loop's.
+    let buffers: BufferPool
     let policy: PolicyClient
     let routes: RouteTable
     let upstreams: [UpstreamService]
@@ -110,6 +112,10 @@ final class WorkerContext {
     let writtenResponseNames: NameSet
     /// Nil where nobody looks at them.
     let metrics: ProxyMetrics?
+    /// Whether the log has more to say than of every request is noted.
+    let logsDetails: Bool
+    /// Whether there is a log, or anybody looks at metrics.
+    let isObserved: Bool
     /// Whether anybody wants to know how long the policy and the upstream take.
     let isTimed: Bool
     /// Whether any upstream is told where clients connected to.
@@ -118,12 +124,12 @@ final class WorkerContext {
     private(set) var isRetired = false
 
     private let spareExchanges = Spares<Exchange>(maximum: 1024, lasting: 64)
-    private var ownedNames: (session: PolicySession, names: NameSet)?
 
     init(_ setup: ProxySetup, _ state: WorkerState) {
         self.setup = setup
         self.state = state
         loop = state.loop
+        buffers = loop.buffers
         policy = state.policy
         date = state.date
         policyOutage = state.policyOutage
@@ -140,6 +146,8 @@ final class WorkerContext {
         writtenResponseNames = NameSet(configuration.requestIDs == .off ? [] : ["x-request-id"])
         writtenRequestNames = NameSet((configuration.requestIDs == .off ? [] : ["x-request-id"]) + traceNames)
         metrics = configuration.admin == nil ? nil : setup.observation?.metrics
+        logsDetails = accessLog.wantsDetails
+        isObserved = !accessLog.isOff || metrics != nil
         isTimed = configuration.logFormat == .json || metrics != nil
         limits = configuration.headLimits
     }
@@ -153,18 +161,15 @@ final class WorkerContext {
         _ = spareExchanges.give(exchange)
     }
 
-    /// The names that no client may bring, by the daemon that was asked.
-    func ownedNames(of session: PolicySession) -> NameSet {
-        if let ownedNames, ownedNames.session === session { return ownedNames.names }
-        let names = NameSet(session.hello.ownedHeaders)
-        ownedNames = (session, names)
-        return names
+    /// Writes an exchange's line of the access log.
+    func log(_ exchange: Exchange, _ client: ClientConnection, nanoseconds: Int64) {
+        accessLog.write(exchange, client, nanoseconds: nanoseconds)
     }
 
     /// The place of the route that a request went to, or would have gone to, had it been let.
     func route(of record: AccessRecord) -> Int? {
-        let path = record.path
-        return record.routeIndex ?? routes.match(path.bytes)
+        let text = record.text
+        return record.routeIndex ?? routes.match(record.path.bytes(in: text.bytes))
     }
 
     func sweep() {

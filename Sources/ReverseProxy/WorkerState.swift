@@ -16,7 +16,7 @@ final class WorkerState {
     /// Of trusted proxies whose connections don't begin with a PROXY header.
     let proxyHeaderWarning: RepeatedWarning
     let random = RandomNumbers()
-    /// What heads of responses are read into for clients of HTTP/2, of which nothing is kept.
+    /// What heads of responses are noted in for clients of HTTP/2, or read into, of which nothing is kept once they are sent.
     var writtenHead = WrittenHead()
     let handshakes: HandshakeTurns
     let tasks: ServingTasks

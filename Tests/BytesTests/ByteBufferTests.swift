@@ -21,24 +21,13 @@ import Testing
         }
     }
 
-    @Test func `puts no byte into lower case but the letters of ASCII, however many there are`() {
-        for count in 0..<20 {
-            for byte in UInt8.min...UInt8.max {
-                let buffer = ByteBuffer(capacity: 64)
-                for place in 0..<count { buffer.append(place % 3 == 0 ? byte : byte ^ UInt8(place)) }
-                let expected = buffer.bytes.array.map(\.lowercasedASCII)
-                buffer.lowercaseASCII(in: 0..<count)
-                #expect(buffer.bytes.array == expected)
-            }
-        }
-    }
-
-    @Test func `puts letters into lower case where it is told to`() {
+    @Test func `puts a text in the place of another`() {
         let buffer = ByteBuffer(capacity: 16)
-        buffer.append("-ETag[Z]@ETag")
+        buffer.append("-etag: 1")
         buffer.consume(1)
-        buffer.lowercaseASCII(in: 0..<9)
-        #expect(buffer.bytes.text == "etag[z]@eTag")
+        buffer.overwrite("date", at: 0)
+        buffer.overwrite("2", at: 6)
+        #expect(buffer.bytes.text == "date: 2")
     }
 
     @Test func `writes numbers in network byte order, wherever they stand`() {

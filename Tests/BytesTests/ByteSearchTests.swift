@@ -26,6 +26,28 @@ import Testing
         }
     }
 
+    @Test func `within a range passes over what stands around it`() {
+        let wanted = SIMD16<UInt8>(repeating: 0x0A)
+        for count in 0..<50 {
+            for start in 0...count {
+                for end in start...count {
+                    var bytes = [UInt8](repeating: 0x0A, count: count)
+                    for index in start..<end { bytes[index] = 0x0B }
+                    let isFoundOutside = bytes.span.contains(in: start..<end) { $0 .== wanted }
+                    #expect(!isFoundOutside)
+                    guard start < end else { continue }
+                    bytes = [UInt8](repeating: 0x0B, count: count)
+                    for place in [start, (start + end) / 2, end - 1] {
+                        bytes[place] = 0x0A
+                        let isFound = bytes.span.contains(in: start..<end) { $0 .== wanted }
+                        #expect(isFound)
+                        bytes[place] = 0x0B
+                    }
+                }
+            }
+        }
+    }
+
     @Test func `fewer than sixteen bytes make a block with zeros behind them`() {
         let bytes = [UInt8](1...16)
         for start in 0...16 {

@@ -63,6 +63,22 @@ import Testing
         #expect(peer.closings == [1: .noError])
     }
 
+    @Test func `sends names in lower case, whatever they are written in`() throws {
+        let answers = try [("x-request-id", "etag"), ("X-Request-Id", "ETag")].map { names in
+            let peer = Peer()
+            peer.answers = false
+            peer.greet()
+            peer.receive(peer.headers(1))
+            var headers = FieldList([(":status", "200")])
+            headers.append(Array(names.0.utf8).span, [1].span)
+            headers.append(Array(names.1.utf8).span, [2].span)
+            try #require(peer.streams[1]).answer(headers, isEnd: true)
+            peer.session.flush(for: peer)
+            return peer.frames()
+        }
+        #expect(answers[0].count == 1 && answers[0] == answers[1])
+    }
+
     @Test func `keeps a client from sending more than was consumed`() throws {
         var limits = SessionLimits()
         limits.streamWindowBytes = 1_000

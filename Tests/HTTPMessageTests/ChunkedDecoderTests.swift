@@ -26,8 +26,8 @@ private func decode(_ message: [UInt8], cuts: [Int]) -> Outcome<ReadBody> {
                     body.data += buffer.bytes.extracting(0..<count).array
                     buffer.consume(count)
                     decoder.took(count)
-                case .end(let count):
-                    body.trailers = texts(decoder.trailers, in: buffer.bytes)
+                case .end(let trailers, let count):
+                    body.trailers = texts(trailers, in: buffer.bytes)
                     buffer.consume(count)
                     body.rest = buffer.count + message.count - cut
                     return .accepted(body)

@@ -1,3 +1,4 @@
+import Bytes
 import HTTPMessage
 import Testing
 
@@ -123,6 +124,39 @@ func `a Connection option is a token`(option: String) {
     for name in ["x-user-id", "X-USER-ID", "x_user_id", "X.User.Id", "x-user_iD"] { #expect(mayBeTaken(name, for: "x-user-id"), "\(name)") }
     for name in ["x-user-i", "x-user-idd", "xuser-id", "x--user-id", "x-user-ib", "x+user-id", ""] {
         #expect(!mayBeTaken(name, for: "x-user-id"), "\(name)")
+    }
+}
+
+@Test func `a name of any length is told by each of its bytes from those that it may not be taken for`() {
+    func folded(_ byte: UInt8) -> UInt8 { byte.lowercasedASCII.foldedInHeaderName }
+    for count in [1, 3, 4, 7, 8, 9, 15, 16, 17, 31, 32, 33] {
+        for place in 0..<count {
+            for own in "az-_.09`{@[".utf8 {
+                var owned = [UInt8](repeating: UInt8(ascii: "x"), count: count)
+                owned[place] = own
+                for byte in UInt8.min...UInt8.max {
+                    var name = [UInt8](repeating: UInt8(ascii: "X"), count: count)
+                    name[place] = byte
+                    let isTaken = name.span.mayBeTaken(for: owned.span)
+                    #expect(isTaken == (folded(byte) == folded(own)))
+                    if isTaken { #expect(name.span.foldedNameBit == owned.span.foldedNameBit) }
+                }
+            }
+        }
+    }
+}
+
+@Test func `no other byte of a name may differ, wherever it stands`() {
+    for (owned, count) in [("-", 1), ("a", 1), ("x-id.z_", 7), ("x-user-i", 8), ("x-user_id", 9), ("x-ratelimit.reset-at", 20)] {
+        for place in 0..<count {
+            for byte in UInt8.min...(.max) {
+                var name = Array(owned.utf8)
+                let before = name[place]
+                name[place] = byte
+                let mayBeTaken = name.span.mayBeTaken(for: Array(owned.utf8).span)
+                #expect(mayBeTaken == (byte.lowercasedASCII.foldedInHeaderName == before.foldedInHeaderName), "\(owned) \(place) \(byte)")
+            }
+        }
     }
 }
 

@@ -32,7 +32,31 @@ import Testing
             #expect(isHeaderValue([byte, 0x61]) == isAccepted)
             #expect(isHeaderValue([0x61, byte]) == isAccepted)
         }
+        for count in [1, 3, 4, 7, 8, 15, 16, 17, 31, 32, 33] {
+            for position in 0..<count {
+                for byte in UInt8.min...UInt8.max {
+                    var value = [UInt8](repeating: 0x7A, count: count)
+                    value[position] = byte
+                    let isAtEnd = position == 0 || position == count - 1
+                    let isAccepted = byte > 0x20 && byte != 0x7F || !isAtEnd && (byte == 0x20 || byte == 0x09)
+                    #expect(isHeaderValue(value) == isAccepted)
+                }
+            }
+        }
         #expect(isHeaderValue([]))
+    }
+}
+
+@Test func `a reason is of lower-case letters, digits and hyphens`() {
+    let accepted = Set("0123456789abcdefghijklmnopqrstuvwxyz-".utf8)
+    for count in [1, 3, 8, 16, 17, 64] {
+        for position in 0..<count {
+            for byte in UInt8.min...UInt8.max {
+                var reason = [UInt8](repeating: 0x7A, count: count)
+                reason[position] = byte
+                #expect(FieldRules.isReason(reason.span) == accepted.contains(byte))
+            }
+        }
     }
 }
 

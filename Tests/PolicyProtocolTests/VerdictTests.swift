@@ -119,6 +119,47 @@ private let deny = field(0x81, [2]) + field(0x82, "token-missing") + field(0x86,
         #expect(operations(.response, payload) == ["remove b="])
     }
 
+    @Test func `notes where each side's operations stand, and what their names have in common`() throws {
+        let names = ["x-user-id", "x_user_id", "x-tier", "a"]
+        let (request, response) = (field(0x84, operation(1, "x-user-id", "u")), field(0x85, operation(1, "x-tier", "t")))
+        let payload = response + request + allow + response + field(0x84, operation(2, "x_user_id")) + request + response
+        let message = try VerdictMessage.parse(payload.span)
+        for (side, noted) in [(OperationSide.request, message.requestOperations), (.response, message.responseOperations)] {
+            var (position, otherPosition) = (noted.start, 0)
+            while let operation = VerdictMessage.nextOperation(on: side, in: payload.span, from: &otherPosition) {
+                let same = noted.next(in: payload.span, from: &position)
+                #expect(same == operation)
+                #expect(noted.mayName(operation.name.bytes(in: payload.span).foldedNameBit))
+            }
+            let beyond = noted.next(in: payload.span, from: &position)
+            #expect(beyond == nil)
+        }
+        let bits = names.map { Array($0.utf8).span.foldedNameBit }
+        #expect(bits.map(message.requestOperations.mayRepeat) == [true, true, false, false])
+        #expect(bits.map(message.responseOperations.mayRepeat) == [false, false, true, false])
+        #expect(bits.map(message.requestOperations.mayName) == [true, true, false, false])
+        #expect(try VerdictMessage.parse(allow.span).requestOperations.isEmpty)
+    }
+
+    @Test(arguments: [1, 2, 7, 8, 15, 16, 17, 33])
+    func `judges an operation by its own bytes, whatever stands around them`(_ count: Int) {
+        // Behind it the payload ends, or goes on with bytes that may not stand in a value.
+        for rest in [[], field(0x10, "later"), field(0x10, String(repeating: "\u{1}", count: 40))] {
+            for place in 0..<count {
+                for byte in UInt8.min...UInt8.max {
+                    var text = [UInt8](repeating: UInt8(ascii: "w"), count: count)
+                    text[place] = byte
+                    let value = field(0x84, [1, 1, UInt8(ascii: "w")] + text) + rest
+                    #expect((code(allow + value) == nil) == FieldRules.isHeaderValue(text.span))
+                    #expect((code(value + allow) == nil) == FieldRules.isHeaderValue(text.span))
+                    let name = field(0x84, [1, UInt8(count)] + text + [UInt8(ascii: "v")]) + rest
+                    let isName = FieldRules.isHeaderName(text.span) && FieldRules.mayBeOperatedOn(text.span)
+                    #expect((code(allow + name) == nil) == isName)
+                }
+            }
+        }
+    }
+
     private func operations(_ side: OperationSide, _ payload: [UInt8]) -> [String] {
         var found: [String] = []
         var position = 0

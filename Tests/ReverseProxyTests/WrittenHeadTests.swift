@@ -15,17 +15,21 @@ import Testing
         buffer.append(utf8: text)
         buffer.consume(4)
         try head.read(buffer, answering: method, isWebSocket: isWebSocket)
+        return fields(in: buffer)
+    }
+
+    private func fields(in buffer: ByteBuffer) -> [String] {
         let bytes = buffer.bytes
         return head.fields.map { "\(bytes.extracting($0.name).text): \(bytes.extracting($0.value).text)" }
     }
 
-    @Test mutating func `has its names in lower case, and none that concerns a connection`() throws {
+    @Test mutating func `has no field that concerns a connection`() throws {
         let text = """
             HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nX-Empty:\r\nETag: \t"A:b" \r\nConnection: close\r\nKeep-Alive: timeout=5\r
             Upgrade: h2c\r\nContent-Length: 12\r\n\r\n
             """
         let fields = try read(text + "body: x\r\n")
-        #expect(fields == [":status: 200", "content-type: text/plain", "x-empty: ", "etag: \"A:b\"", "content-length: 12"])
+        #expect(fields == [":status: 200", "Content-Type: text/plain", "X-Empty: ", "ETag: \"A:b\"", "Content-Length: 12"])
         #expect(head.status == 200 && head.framing == .length(12) && !head.isInterim)
         #expect(head.byteCount == text.utf8.count)
     }
@@ -36,14 +40,42 @@ import Testing
         #expect(try read("HTTP/1.1 200 OK\r\n\r\n") == [":status: 200"] && head.framing == .untilClose)
         #expect(try read("HTTP/1.1 204 No Content\r\n\r\n") == [":status: 204"] && head.framing == .none)
         #expect(try read("HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n").count == 2 && head.framing == .none)
-        #expect(try read("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n", answering: .head).last == "content-length: 7" && head.framing == .none)
-        #expect(try read("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n").last == "link: </a>" && head.framing == .none && head.isInterim)
+        #expect(try read("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n", answering: .head).last == "Content-Length: 7" && head.framing == .none)
+        #expect(try read("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n").last == "Link: </a>" && head.framing == .none && head.isInterim)
     }
 
     @Test mutating func `tells of a switch to a WebSocket as of a success`() throws {
         let text = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: x\r\nA: b\r\n\r\n"
-        #expect(try read(text, isWebSocket: true) == [":status: 200", "a: b"] && head.hasSwitched)
+        #expect(try read(text, isWebSocket: true) == [":status: 200", "A: b"] && head.hasSwitched)
         #expect(try read("HTTP/1.1 401 No\r\n\r\n", isWebSocket: true) == [":status: 401"] && !head.hasSwitched)
+    }
+
+    @Test mutating func `is the same where it is noted while it is written`() throws {
+        let answer = ByteBuffer(capacity: 64)
+        answer.append("HTTP/1.1 200 OK\r\nETag: \t\"A:b\" \r\nConnection: close\r\nX-Empty:\r\n\r\n")
+        var parsed = ResponseHead()
+        try parsed.parse(answer.bytes, byteCount: answer.count, answering: .get)
+        let buffer = ByteBuffer(capacity: 64)
+        buffer.append("HTTP/1.1 404 Not Found\r\n")
+        head.begin(404)
+        for line in parsed.fields where line.kind == .other {
+            head.note(line, movedBy: buffer.count - line.line.start)
+            buffer.append(line.line.bytes(in: answer.bytes))
+        }
+        head.pass(to: buffer.count)
+        head.noteLine("A".utf8.count, endingAt: buffer.count)
+        buffer.append("B-c: d\r\n")
+        head.noteLine("B-c".utf8.count, endingAt: buffer.count)
+        buffer.append("Content-Length: 5\r\n")
+        head.noteLine("Content-Length".utf8.count, endingAt: buffer.count)
+        buffer.append("Connection: close\r\n\r\n")
+        head.end(.length(5), at: buffer.count)
+        let text = buffer.bytes.text
+        WrittenHead.nameStatus(in: buffer)
+        let noted = (fields(in: buffer), head.status, head.framing, head.byteCount)
+        #expect(noted.0 == [":status: 404", "ETag: \"A:b\"", "X-Empty: ", "B-c: d", "Content-Length: 5"])
+        let isTheSame = try read(text) == noted.0 && (head.status, head.framing, head.byteCount) == (noted.1, noted.2, noted.3)
+        #expect(isTheSame && !head.hasSwitched)
     }
 
     @Test(arguments: [

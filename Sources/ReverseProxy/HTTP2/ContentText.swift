@@ -53,7 +53,8 @@ struct ContentText {
             rest = .over
             stream.end(trailers: nil)
         case .chunked(var decoder):
-            rest = .over   // so that the decoder is moved, not copied
+            // Where it throws, nothing of the content is read on.
+            rest = .over
             guard try sendChunks(&decoder, buffer, on: stream) else {
                 rest = .chunked(decoder)
                 return
@@ -73,10 +74,10 @@ struct ContentText {
                 stream.send(buffer.bytes.extracting(0..<count))
                 buffer.consume(count)
                 decoder.took(count)
-            case .end(let trailerByteCount):
+            case .end(let lines, let trailerByteCount):
                 let bytes = buffer.bytes
                 var trailers = FieldList()
-                for trailer in decoder.trailers where trailer.kind == .other || trailer.kind == .date {
+                for trailer in lines where trailer.kind == .other || trailer.kind == .date {
                     trailers.append(lowercasing: trailer.name.bytes(in: bytes), trailer.value.bytes(in: bytes))
                 }
                 buffer.consume(trailerByteCount)

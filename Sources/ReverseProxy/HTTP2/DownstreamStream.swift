@@ -125,11 +125,14 @@ final class DownstreamStream: ByteStream {
         connection?.flushAtEndOfTurn()
     }
 
-    func send(_ buffer: ByteBuffer) -> SendResult {
+    func send(_ buffer: ByteBuffer) -> SendResult { send(buffer, headIsNoted: false) }
+
+    /// - Parameter headIsNoted: whether the response's head stands at the front of `buffer`, and in ``WorkerState/writtenHead`` what it is made of.
+    func send(_ buffer: ByteBuffer, headIsNoted: Bool) -> SendResult {
         guard let stream else { return .failed(SystemError.connectionReset) }
         guard isWritable else { return .wouldBlock }
         do throws(MessageRefusal) {
-            try send(buffer, on: stream)
+            try send(buffer, on: stream, headIsNoted)
         } catch {
             stream.reset(.internalError)
             return .failed(SystemError.connectionReset)
@@ -138,7 +141,7 @@ final class DownstreamStream: ByteStream {
         return .sent
     }
 
-    private func send(_ buffer: ByteBuffer, on stream: ServerStream) throws(MessageRefusal) {
+    private func send(_ buffer: ByteBuffer, on stream: ServerStream, _ headIsNoted: Bool) throws(MessageRefusal) {
         var (response, head) = (ResponseText(), WrittenHead())
         swap(&response, &self.response)
         swap(&head, &worker.writtenHead)
@@ -146,7 +149,7 @@ final class DownstreamStream: ByteStream {
             swap(&response, &self.response)
             swap(&head, &worker.writtenHead)
         }
-        try response.send(buffer, on: stream, reading: &head)
+        try response.send(buffer, on: stream, &head, isNoted: headIsNoted)
     }
 
     func text(of code: Int32) -> String { SystemError.text(of: code) }

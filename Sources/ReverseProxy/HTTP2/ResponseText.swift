@@ -2,7 +2,7 @@ import Bytes
 import HTTP2
 import HTTPMessage
 
-/// Reads an HTTP/1.1 response as it is written for a client, piece by piece, and sends it on an HTTP/2 stream.
+/// Takes an HTTP/1.1 response as it is written for a client, piece by piece, and sends it on an HTTP/2 stream.
 struct ResponseText {
     private var hasBegun = false
     private var content = ContentText()
@@ -25,12 +25,18 @@ struct ResponseText {
 
     /// Sends what there is in `buffer`, and consumes it.
     ///
-    /// - Parameter head: what heads are read into, of which nothing is kept.
+    /// - Parameters:
+    ///   - head: what heads are read into, of which nothing is kept.
+    ///   - isNoted: whether the final head stands at the front of `buffer`, and is in `head` already.
     /// - Throws: where the text is no response.
-    mutating func send(_ buffer: ByteBuffer, on stream: ServerStream, reading head: inout WrittenHead) throws(MessageRefusal) {
+    mutating func send(_ buffer: ByteBuffer, on stream: ServerStream, _ head: inout WrittenHead, isNoted: Bool) throws(MessageRefusal) {
+        if isNoted, !hasBegun, !isWebSocket {
+            WrittenHead.nameStatus(in: buffer)
+            begin(head, in: buffer, on: stream)
+        }
         while !hasBegun {
             guard !buffer.isEmpty else { return }
-            try sendHead(buffer, on: stream, &head)
+            try readHead(buffer, on: stream, &head)
         }
         try content.send(buffer, on: stream)
     }
@@ -43,13 +49,18 @@ struct ResponseText {
     }
 
     /// A head is whole, as the exchange writes it at once.
-    private mutating func sendHead(_ buffer: ByteBuffer, on stream: ServerStream, _ head: inout WrittenHead) throws(MessageRefusal) {
+    private mutating func readHead(_ buffer: ByteBuffer, on stream: ServerStream, _ head: inout WrittenHead) throws(MessageRefusal) {
         try head.read(buffer, answering: method, isWebSocket: isWebSocket)
         if isWebSocket, !head.hasSwitched, head.status >= 200, head.status < 300 { throw MessageRefusal("There is no WebSocket.") }
-        defer { buffer.consume(head.byteCount) }
-        guard !head.isInterim else { return stream.answerInterim(head.fields.span, in: buffer.bytes) }
+        guard head.isInterim else { return begin(head, in: buffer, on: stream) }
+        stream.answerInterim(head.fields.span, in: buffer.bytes)
+        buffer.consume(head.byteCount)
+    }
+
+    private mutating func begin(_ head: WrittenHead, in buffer: ByteBuffer, on stream: ServerStream) {
         hasBegun = true
         content = head.hasSwitched ? ContentText(.untilClose, limits: limits) : ContentText(head.framing, limits: limits)
         stream.answer(head.fields.span, in: buffer.bytes, isEnd: content.isOver)
+        buffer.consume(head.byteCount)
     }
 }

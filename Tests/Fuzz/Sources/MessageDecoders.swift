@@ -70,8 +70,27 @@ struct EnvoyDecoder: Decoding {
 /// What a client of our own protocol reads: a verdict's payload, and a greeting's.
 struct VerdictDecoder: Decoding {
     func decode(_ bytes: Span<UInt8>) {
-        if let verdict = try? VerdictMessage.parse(bytes) { _ = verdict.reason.bytes(in: bytes).text }
+        if let verdict = try? VerdictMessage.parse(bytes) {
+            _ = verdict.reason.bytes(in: bytes).text
+            judge(verdict.requestOperations, of: .request, in: bytes)
+            judge(verdict.responseOperations, of: .response, in: bytes)
+        }
         _ = try? DaemonHello.parse(bytes, answering: ClientHello(name: "fuzz"))
+    }
+
+    /// What was noted while the verdict was judged leads to all of its operations, and each is one that it may carry out.
+    private func judge(_ noted: HeaderOperations, of side: OperationSide, in bytes: Span<UInt8>) {
+        var (position, otherPosition) = (noted.start, 0)
+        while let operation = VerdictMessage.nextOperation(on: side, in: bytes, from: &otherPosition) {
+            precondition(noted.next(in: bytes, from: &position) == operation, "an operation that was not noted")
+            let (name, value) = (operation.name.bytes(in: bytes), operation.value.bytes(in: bytes))
+            precondition(noted.mayName(name.foldedNameBit), "a name that was not noted")
+            precondition(FieldRules.isHeaderName(name) && FieldRules.mayBeOperatedOn(name), "an operation on a name that none may have")
+            for index in value.indices {
+                precondition(value[index] >= 0x20 && value[index] != 0x7F || value[index] == 0x09, "a value with a control byte")
+            }
+        }
+        precondition(noted.next(in: bytes, from: &position) == nil, "more operations than there are")
     }
 }
 
