@@ -67,7 +67,7 @@ extension Exchange {
         let name = field.name.bytes(in: bytes)
         if session?.owns(name) ?? true { return false }
         if worker.writtenRequestNames.contains(name) { return correlation.keepsTraceState && name.equalsIgnoringCase("tracestate") }
-        if operations.request.replace(name, in: payload) { return false }
+        if operations.request.concerns(name, in: payload) { return false }
         return !(head.connection.namesFields && ConnectionOptions.name(name, in: head.fields, of: bytes))
     }
 
@@ -77,7 +77,7 @@ extension Exchange {
         let payload = check.payload
         let name = trailer.name.bytes(in: bytes)
         return !session.owns(name) && !worker.writtenRequestNames.contains(name)
-            && !operations.request.replace(name, in: payload.bytes)
+            && !operations.request.concerns(name, in: payload.bytes)
     }
 
     /// Who asked for what, by which way (RFC 9110 §7.6.3). What the client itself says of it is not believed, so not passed on.
@@ -122,10 +122,10 @@ extension Exchange {
     private func appendCorrelation(_ payload: Span<UInt8>) {
         guard correlation.isNoted else { return }
         let (output, requestID) = (upstreamOutput, correlation.requestID)
-        if !requestID.isEmpty, !operations.request.replace("x-request-id", in: payload) {
+        if !requestID.isEmpty, !operations.request.concerns("x-request-id", in: payload) {
             output.append(field: "X-Request-Id", requestID.bytes)
         }
-        if let trace = correlation.trace, !operations.request.replace("traceparent", in: payload) {
+        if let trace = correlation.trace, !operations.request.concerns("traceparent", in: payload) {
             output.append("traceparent: ")
             trace.append(to: output)
             output.append("\r\n")

@@ -8,7 +8,7 @@ extension Exchange {
     func appendRequestID() {
         guard correlation.isNoted else { return }
         let (output, requestID, payload) = (self.output, correlation.requestID, check.payload)
-        guard !requestID.isEmpty, !operations.response.replace("x-request-id", in: payload.bytes) else { return }
+        guard !requestID.isEmpty, !operations.response.concerns("x-request-id", in: payload.bytes) else { return }
         output.append(field: "X-Request-Id", requestID.bytes)
     }
 
@@ -19,22 +19,22 @@ extension Exchange {
     ///   - keepsAlive: whether the client's connection outlives this response.
     /// - Returns: whether ``WorkerState/writtenHead`` says what the head is made of: until the worker writes or sends another one.
     func appendResponseHead(_ coding: BodyReader.Coding?, keepsAlive: Bool, for client: ClientConnection) -> Bool {
-        var head: WrittenHead?
+        var noted: WrittenHead?
         // Behind an interim response its lines would be elsewhere.
         guard client.isHTTP2, output.isEmpty else {
-            appendResponseHead(coding, keepsAlive: keepsAlive, by: client.peer.listener, noting: &head)
+            appendResponseHead(coding, keepsAlive: keepsAlive, by: client.peer.listener, noting: &noted)
             return false
         }
-        head = exchange(&worker.state.writtenHead, with: WrittenHead())
-        appendResponseHead(coding, keepsAlive: keepsAlive, by: client.peer.listener, noting: &head)
-        if let head { worker.state.writtenHead = head }
+        noted = exchange(&worker.state.writtenHead, with: WrittenHead())
+        appendResponseHead(coding, keepsAlive: keepsAlive, by: client.peer.listener, noting: &noted)
+        if let noted { worker.state.writtenHead = noted }
         return true
     }
 
     /// - Parameters:
     ///   - listener: the client's, which may have a field of its own to add.
-    ///   - note: notes what the head is made of.
-    private func appendResponseHead(_ coding: BodyReader.Coding?, keepsAlive: Bool, by listener: ListenerSetup, noting note: inout WrittenHead?) {
+    ///   - noted: notes what the head is made of.
+    private func appendResponseHead(_ coding: BodyReader.Coding?, keepsAlive: Bool, by listener: ListenerSetup, noting noted: inout WrittenHead?) {
         let (input, output, payload) = (upstreamInput, self.output, verdictPayload)
         // At hand: to look into the exchange's own would retain them each time.
         let operations = self.operations.response
@@ -45,33 +45,33 @@ extension Exchange {
         output.append(" ")
         output.append(response.reason.bytes(in: bytes))
         output.append("\r\n")
-        note?.begin(response.status)
+        noted?.begin(response.status)
         var kept = KeptLines()
         var hasDate = false
         for field in response.fields {
             if field.kind == .date { hasDate = true }
             if !listener.replaces(field, in: bytes), passesToClient(field, hasContent: coding != nil, bytes, operations, payload.bytes) {
                 let start = kept.keep(field.line)
-                note?.note(field, movedBy: output.count - start)
+                noted?.note(field, movedBy: output.count - start)
             } else {
                 kept.flush(bytes, to: output)
             }
         }
         kept.flush(bytes, to: output)
-        note?.pass(to: output.count)
+        noted?.skip(to: output.count)
         operations.forEachThatSets(payload.bytes) { name, value in
             output.append(field: name, value)
-            note?.noteLine(name.count, endingAt: output.count)
+            noted?.noteLine(name.count, endingAt: output.count)
         }
         appendRequestID()
-        note?.noteLine("X-Request-Id".utf8.count, endingAt: output.count)
+        noted?.noteLine("X-Request-Id".utf8.count, endingAt: output.count)
         output.append(listener.strictTransportSecurityLine)
-        note?.noteLine("Strict-Transport-Security".utf8.count, endingAt: output.count)
+        noted?.noteLine("Strict-Transport-Security".utf8.count, endingAt: output.count)
         if !hasDate {
             output.append("Date: ")
             worker.date.append(to: output)
             output.append("\r\n")
-            note?.noteLine("Date".utf8.count, endingAt: output.count)
+            noted?.noteLine("Date".utf8.count, endingAt: output.count)
         }
         var framing = BodyFraming.untilClose
         switch (coding, response.framing) {
@@ -79,7 +79,7 @@ extension Exchange {
         case (.identity?, .length(let length)):
             framing = .length(length)
             output.append(contentLength: length)
-            note?.noteLine("Content-Length".utf8.count, endingAt: output.count)
+            noted?.noteLine("Content-Length".utf8.count, endingAt: output.count)
         case (.chunked?, _):
             framing = .chunked
             output.append("Transfer-Encoding: chunked\r\n")
@@ -91,7 +91,7 @@ extension Exchange {
             output.append("Connection: keep-alive\r\n")
         }
         output.append("\r\n")
-        note?.end(framing, at: output.count)
+        noted?.end(framing, at: output.count)
     }
 
     /// Writes an interim response on as it is, but for what concerns the upstream's connection alone.
@@ -135,7 +135,7 @@ extension Exchange {
         default: break
         }
         let name = field.name.bytes(in: bytes)
-        if worker.writtenResponseNames.contains(name) || operations.replace(name, in: payload) { return false }
+        if worker.writtenResponseNames.contains(name) || operations.concerns(name, in: payload) { return false }
         return !isNamedByConnection(field, bytes)
     }
 
@@ -143,7 +143,7 @@ extension Exchange {
     func passesToClient(trailer: FieldLine, _ bytes: Span<UInt8>) -> Bool {
         guard trailer.kind == .other || trailer.kind == .date else { return false }
         let (name, payload) = (trailer.name.bytes(in: bytes), check.payload)
-        return !worker.writtenResponseNames.contains(name) && !operations.response.replace(name, in: payload.bytes)
+        return !worker.writtenResponseNames.contains(name) && !operations.response.concerns(name, in: payload.bytes)
     }
 
     /// Whether the response says that this field of it concerns the upstream's connection alone.

@@ -17,8 +17,8 @@ struct VerdictOperations {
 }
 
 extension HeaderOperations {
-    /// Whether a field of this name goes: it is set anew or taken out, or a backend may take it for one that is.
-    func replace(_ name: Span<UInt8>, in payload: Span<UInt8>) -> Bool {
+    /// Whether they set or take out a field of this name, or one that a backend may take for it: it is not to go on beside them.
+    func concerns(_ name: Span<UInt8>, in payload: Span<UInt8>) -> Bool {
         guard mayName(name.foldedNameBit) else { return false }
         var position = start
         while let operation = next(in: payload, from: &position) {
@@ -27,11 +27,13 @@ extension HeaderOperations {
         return false
     }
 
-    func replace(_ name: StaticString, in payload: Span<UInt8>) -> Bool {
+    /// - Parameter name: in lower case.
+    func concerns(_ name: StaticString, in payload: Span<UInt8>) -> Bool {
         guard !isEmpty else { return false }
+        let name = unsafe Span(_unsafeStart: name.utf8Start, count: name.utf8CodeUnitCount)
         var position = start
         while let operation = next(in: payload, from: &position) {
-            if operation.name.bytes(in: payload).equalsIgnoringCase(name) { return true }
+            if operation.name.bytes(in: payload).mayBeTaken(for: name) { return true }
         }
         return false
     }
@@ -65,23 +67,5 @@ extension HeaderOperations {
             if name.mayBeTaken(for: later.name.bytes(in: payload)) { return true }
         }
         return false
-    }
-}
-
-extension ByteBuffer {
-    /// Appends one field line.
-    func append(field name: Span<UInt8>, _ value: Span<UInt8>) {
-        append(name)
-        append(": ")
-        append(value)
-        append("\r\n")
-    }
-
-    /// Appends one field line.
-    func append(field name: StaticString, _ value: Span<UInt8>) {
-        append(name)
-        append(": ")
-        append(value)
-        append("\r\n")
     }
 }

@@ -1,7 +1,7 @@
 import Bytes
 import HTTPMessage
 
-/// Consecutive lines that go on, copied as one.
+/// Consecutive lines that go on, copied as one. Where a line is left out, those before it are to be flushed: what lies between would go with them.
 struct KeptLines {
     private var run: Range<Int>?
 
@@ -9,6 +9,7 @@ struct KeptLines {
     @discardableResult
     mutating func keep(_ line: ByteRange) -> Int {
         let start = run?.lowerBound ?? line.start
+        precondition(run == nil || run?.upperBound == line.start, "a line was left out without a flush")
         run = start..<line.end
         return start
     }
@@ -17,13 +18,5 @@ struct KeptLines {
         guard let run else { return }
         output.append(bytes.extracting(run))
         self.run = nil
-    }
-}
-
-extension ByteBuffer {
-    func append(contentLength: Int) {
-        append("Content-Length: ")
-        append(decimal: contentLength)
-        append("\r\n")
     }
 }

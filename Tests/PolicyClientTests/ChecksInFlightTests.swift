@@ -6,14 +6,14 @@ import Testing
 @Suite struct `The table of CHECKs in flight` {
     /// A table with `count` checks, whose deadlines are 10, 20, 30 …
     private func table(_ count: Int) -> (ChecksInFlight, [PendingCheck]) {
-        var table = ChecksInFlight()
+        let table = ChecksInFlight()
         let checks = (0..<count).map { _ in PendingCheck() }
         for (index, check) in checks.enumerated() { table.add(check, deadline: Int64(index + 1) * 10) }
         return (table, checks)
     }
 
     @Test func `gives ids from 1 and finds each check by its own, in any order`() throws {
-        var (table, checks) = table(4)
+        let (table, checks) = table(4)
         #expect(table.nextID == 5 && table.count == 4 && table.waitingCount == 4)
         for id: UInt32 in [3, 1, 4, 2] { #expect(try table.answer(id) === checks[Int(id) - 1]) }
         #expect(table.count == 0 && table.waitingCount == 0)
@@ -21,7 +21,7 @@ import Testing
     }
 
     @Test func `counts those without a verdict`() throws {
-        var (table, _) = table(4)
+        let (table, _) = table(4)
         _ = try table.answer(2)
         _ = table.giveUpNext(now: 10)
         #expect(table.count == 3 && table.waitingCount == 2)
@@ -30,7 +30,7 @@ import Testing
     }
 
     @Test func `does not grow without end behind one that is never answered`() throws {
-        var table = ChecksInFlight()
+        let table = ChecksInFlight()
         let check = PendingCheck()
         table.add(check, deadline: 0)
         while table.hasRoom {
@@ -45,7 +45,7 @@ import Testing
 
     @Test(arguments: [UInt32(0), 2, 5, .max])
     func `refuses an id that awaits no verdict`(_ id: UInt32) throws {
-        var (table, _) = table(4)
+        let (table, _) = table(4)
         _ = try table.answer(2)
         #expect(throws: ProtocolError.self) { _ = try table.answer(id) }
         _ = try table.answer(1)
@@ -54,7 +54,7 @@ import Testing
     }
 
     @Test func `gives up what is due, and keeps it until its verdict comes`() throws {
-        var (table, checks) = table(3)
+        let (table, checks) = table(3)
         #expect(table.giveUpNext(now: 9) == nil)
         let first = table.giveUpNext(now: 20)
         #expect(first?.check === checks[0] && first?.id == 1)
@@ -70,7 +70,7 @@ import Testing
     }
 
     @Test func `knows the next deadline among those that wait`() throws {
-        var (table, _) = table(4)
+        let (table, _) = table(4)
         #expect(table.nextDeadline == 10)
         _ = try table.answer(1)
         _ = try table.answer(2)
@@ -81,7 +81,7 @@ import Testing
     }
 
     @Test func `hands back those that wait when all is lost`() throws {
-        var (table, checks) = table(4)
+        let (table, checks) = table(4)
         _ = table.giveUpNext(now: 10)
         _ = try table.answer(3)
         let lost = table.removeAll()
@@ -91,7 +91,7 @@ import Testing
     }
 
     @Test func `stays right over many thousands`() throws {
-        var table = ChecksInFlight()
+        let table = ChecksInFlight()
         let check = PendingCheck()
         var open: [UInt32] = []
         var random = SystemRandomNumberGenerator()

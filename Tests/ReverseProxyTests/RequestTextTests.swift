@@ -53,7 +53,7 @@ private struct Numbers {
 
     private func section(_ fields: Fields) -> FieldSection {
         let section = FieldSection()
-        for field in fields { _ = section.append(Array(field.name.utf8).span, Array(field.value.utf8).span, maximumBytes: 1 << 20) }
+        for field in fields { section.append(Array(field.name.utf8).span, Array(field.value.utf8).span, maximumBytes: 1 << 20) }
         return section
     }
 

@@ -62,7 +62,7 @@ import Testing
             head.note(line, movedBy: buffer.count - line.line.start)
             buffer.append(line.line.bytes(in: answer.bytes))
         }
-        head.pass(to: buffer.count)
+        head.skip(to: buffer.count)
         head.noteLine("A".utf8.count, endingAt: buffer.count)
         buffer.append("B-c: d\r\n")
         head.noteLine("B-c".utf8.count, endingAt: buffer.count)

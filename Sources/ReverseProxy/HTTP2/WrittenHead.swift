@@ -44,6 +44,10 @@ struct WrittenHead {
 
     // MARK: Noted while it is written
 
+    // In the order in which it is written: ``begin(_:)`` behind the status line, then a note of each field line, which is a name, a colon, a blank and a
+    // value without blanks around it, or ``skip(to:)``, and ``end(_:at:)``. What clients of HTTP/2 don't get (framing, `Connection`) comes last: it
+    // has no note.
+
     /// Makes the text of the head, which stands at the front of `buffer`, what is noted of it.
     static func nameStatus(in buffer: ByteBuffer) { buffer.overwrite(statusName, at: statusField.name.lowerBound) }
 
@@ -63,8 +67,8 @@ struct WrittenHead {
         fields.append(FieldList.Field(name: name.start + distance..<name.end + distance, value: value.start + distance..<value.end + distance))
     }
 
-    /// What has been written last, up to `end`, is no line that has to be noted.
-    mutating func pass(to end: Int) { byteCount = end }
+    /// What has been written last, up to `end`, is noted already, or is no field.
+    mutating func skip(to end: Int) { byteCount = end }
 
     /// Notes the line that has been written last, if one has been: it ends at `end`.
     mutating func noteLine(_ nameByteCount: Int, endingAt end: Int) {
