@@ -22,8 +22,6 @@ public final class FieldSection {
 
     public var fields: Fields { Fields(buffer) }
 
-    public var count: Int { fieldCount }
-
     /// How large the section is for the peer's limit: its bytes, and 32 for each field (RFC 9113 §6.5.2).
     var accountedByteCount: Int { buffer.count + (32 - Self.lengthsByteCount) * fieldCount }
 

@@ -40,6 +40,7 @@ import CNghttp2
     let section = FieldSection()
 
     private let memory: SessionMemory
+    /// For ``session`` alone, which wakes it.
     private let sessionInMemory: OpaquePointer
     private var session: OpaquePointer {
         memory.wake()
@@ -74,7 +75,7 @@ import CNghttp2
         unsafe nghttp2_session_del(session)
     }
 
-    /// Whether nothing more will be read: close once ``output`` is sent.
+    /// Whether nothing more will be read: close once ``output`` is sent. To ask wakes the session.
     public var isOver: Bool {
         unsafe hasFailed || (nghttp2_session_want_read(session) == 0 && nghttp2_session_want_write(session) == 0)
     }
@@ -160,7 +161,7 @@ import CNghttp2
     /// Whether ``flush(for:)`` would write something, now that the output has been taken.
     public var wantsWrite: Bool { unsafe nghttp2_session_want_write(session) != 0 }
 
-    /// Ends the connection, for a reason that lies outside of its frames or is a flood of them.
+    /// Ends the connection, for a reason that lies outside of its frames or is a flood of them. No handler is told of anything: no answer goes on.
     public func end(_ code: ErrorCode, because reason: String) {
         condemn(code, because: reason)
         write()

@@ -62,7 +62,7 @@ public final class ServerStream {
     /// Begins the answer.
     ///
     /// - Parameters:
-    ///   - headers: `:status` first; names in lower case.
+    ///   - headers: `:status` first. Names may have capital letters: they are sent in lower case.
     ///   - isEnd: whether it has neither content nor trailers.
     public func answer(_ headers: FieldList, isEnd: Bool = false) {
         answer(headers.fields.span, in: headers.bytes.span, isEnd: isEnd)

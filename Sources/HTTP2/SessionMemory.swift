@@ -8,8 +8,11 @@ import Glibc
 /// system gets back in ``sleep()``; the words that aren't zero stand elsewhere until ``wake()``. No address changes. What the library
 /// allocates later, for a stream or a field of a header table, are ``SpareBlocks``.
 @safe final class SessionMemory {
-    /// First what is kept, beginning with a ``Head``, then the buffer for a frame: nothing in it is read before it is written again, once
-    /// the frame is sent. Both are whole pages.
+    /// First what is kept, beginning with a ``Head``, then the buffer for a frame. Both are whole pages.
+    ///
+    /// Of the buffer nothing is kept: nghttp2 resets it whenever a frame has been sent (`active_outbound_item_reset` in nghttp2_session.c, looked up in
+    /// 1.52), and asks for nothing to be sent only then. A later version has to be seen to do so too; what it needs more when it is made would but
+    /// stand elsewhere.
     private let room: UnsafeMutableRawPointer
     private let blocks: SpareBlocks
     /// Of each 64 words of the kept part: which are not zero, by a bit each, and those. Nil while the session is awake.
@@ -32,18 +35,19 @@ import Glibc
 
     var isAsleep: Bool { words != nil }
 
-    /// Lends what a session is to be made with. What it allocates after that does not stand here.
+    /// Lends what a session is to be made with, which it copies. What it allocates after that does not stand here: it is `malloc`'s, whether it comes
+    /// from the spares or not, and what it frees of this room stays unused.
     func lend<Result>(_ body: (UnsafeMutablePointer<nghttp2_mem>) -> Result) -> Result {
         var memory = unsafe nghttp2_mem(
             mem_user_data: room,
-            malloc: { byteCount, room in unsafe place(byteCount, in: room!) ?? head(of: room!).pointee.blocks._withUnsafeGuaranteedRef { $0.take(byteCount) } },
+            malloc: { byteCount, room in unsafe place(byteCount, in: room!) ?? head(of: room!).pointee.blocks._withUnsafeGuaranteedRef { unsafe $0.take(byteCount) } },
             free: { place, room in
                 guard let place = unsafe place, unsafe !isPart(place, of: room!) else { return }
                 unsafe head(of: room!).pointee.blocks._withUnsafeGuaranteedRef { unsafe $0.give(place) }
             },
             calloc: { count, byteCount, room in unsafe place(count * byteCount, in: room!) ?? calloc(count, byteCount) },
             realloc: { place, byteCount, room in unsafe enlarge(place, to: byteCount, in: room!) })
-        defer { unsafe head(of: room).pointee.isFull = true }
+        defer { unsafe head(of: room).pointee.isMade = true }
         return unsafe body(&memory)
     }
 
@@ -105,10 +109,10 @@ private func wholePages(_ byteCount: Int) -> Int { (byteCount + pageByteCount - 
 @unsafe private struct Head {
     let blocks: Unmanaged<SpareBlocks>
     /// Where the next thing will stand, in bytes.
-    var next = 32
+    var next = unsafe (MemoryLayout<Head>.size + 15) / 16 * 16
     var hasFrame = false
     /// Whether the session is made.
-    var isFull = false
+    var isMade = false
 }
 
 private func head(of room: UnsafeMutableRawPointer) -> UnsafeMutablePointer<Head> { unsafe room.assumingMemoryBound(to: Head.self) }
@@ -117,7 +121,7 @@ private func head(of room: UnsafeMutableRawPointer) -> UnsafeMutablePointer<Head
 private func place(_ byteCount: Int, in room: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer? {
     let head = unsafe head(of: room)
     let start = unsafe head.pointee.next
-    guard unsafe !head.pointee.isFull, byteCount > 0, byteCount <= keptByteCount - start else { return nil }
+    guard unsafe !head.pointee.isMade, byteCount > 0, byteCount <= keptByteCount - start else { return nil }
     unsafe head.pointee.next = (start + byteCount + 15) / 16 * 16
     return unsafe room + start
 }
@@ -130,7 +134,7 @@ private func isPart(_ place: UnsafeMutableRawPointer?, of room: UnsafeMutableRaw
 private func enlarge(_ place: UnsafeMutableRawPointer?, to byteCount: Int, in room: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer? {
     let head = unsafe head(of: room)
     let mayBeFrame = byteCount >= frameByteCount && byteCount <= roomByteCount - keptByteCount
-    if unsafe place == nil, mayBeFrame, unsafe !head.pointee.hasFrame, unsafe !head.pointee.isFull {
+    if unsafe place == nil, mayBeFrame, unsafe !head.pointee.hasFrame, unsafe !head.pointee.isMade {
         unsafe head.pointee.hasFrame = true
         return unsafe room + keptByteCount
     }

@@ -3,15 +3,16 @@ import Glibc
 
 /// Memory that nghttp2 has let go of, kept for what it asks for next: each request takes half a dozen small blocks and gives them back.
 ///
-/// For the sessions of one thread. What `malloc` itself keeps for that is seven blocks of a size, where a worker has hundreds of streams.
+/// For the sessions of one thread, or a single one. What glibc's `malloc` itself keeps for that is seven blocks of a size, where a worker has hundreds of
+/// streams; more is to be had by its environment alone (`glibc.malloc.tcache_count`), which is not a program's own to set.
 @safe public final class SpareBlocks {
     /// One that is not in use: it holds the next of its size.
-    private struct Block {
+    @unsafe private struct Block {
         var next: UnsafeMutablePointer<Block>?
     }
 
     /// Those of one size.
-    private struct Size {
+    @unsafe private struct Size {
         /// The one that was given last.
         var first: UnsafeMutablePointer<Block>?
         var count = 0
@@ -22,7 +23,7 @@ import Glibc
     /// Blocks of more bytes, about, are `malloc`'s own concern.
     private static let largestByteCount = 1024
 
-    /// The room of a block of `malloc`'s is 8 bytes and a multiple of 16: those of each multiple.
+    /// The room of a block of glibc's `malloc` is 8 bytes and a multiple of 16: those of each multiple. Of another room, only so much would be used.
     private let sizes: UnsafeMutableBufferPointer<Size>
     private let maximumByteCount: Int
     private(set) var keptByteCount = 0
@@ -35,13 +36,14 @@ import Glibc
     }
 
     deinit {
-        for size in sizes.indices { unsafe free(sizes[size].count, of: size) }
+        for size in unsafe sizes.indices { unsafe free(sizes[size].count, of: size) }
         unsafe sizes.deallocate()
     }
 
+    /// - Parameter byteCount: a `size_t`, so that one below 0 is more than there can be.
     func take(_ byteCount: Int) -> UnsafeMutableRawPointer? {
         let size = (max(byteCount, 24) &+ 7) / 16
-        guard byteCount >= 0, size < sizes.count, let block = removeFirst(of: size) else { return unsafe malloc(byteCount) }
+        guard unsafe byteCount >= 0 && size < sizes.count, let block = unsafe removeFirst(of: size) else { return unsafe malloc(byteCount) }
         unsafe sizes[size].fewest = min(sizes[size].fewest, sizes[size].count)
         return UnsafeMutableRawPointer(block)
     }
@@ -49,7 +51,7 @@ import Glibc
     func give(_ place: UnsafeMutableRawPointer) {
         let room = unsafe linux_malloc_usable_size(place)
         let size = (room &- 8) / 16
-        guard room >= 24, size < sizes.count, keptByteCount &+ room <= maximumByteCount else { return unsafe Glibc.free(place) }
+        guard unsafe room >= 24 && size < sizes.count, keptByteCount &+ room <= maximumByteCount else { return unsafe Glibc.free(place) }
         let block = unsafe place.bindMemory(to: Block.self, capacity: 1)
         unsafe block.pointee.next = sizes[size].first
         unsafe sizes[size].first = block
@@ -57,9 +59,9 @@ import Glibc
         keptByteCount &+= size &* 16 &+ 8
     }
 
-    /// Gives back half of what nothing has needed since the last call. To be called at regular times.
+    /// Gives back half of what nothing has needed since the last call. To be called at regular times where there are many sessions.
     public func trim() {
-        for size in sizes.indices {
+        for size in unsafe sizes.indices {
             unsafe free((sizes[size].fewest + 1) / 2, of: size)
             unsafe sizes[size].fewest = sizes[size].count
         }

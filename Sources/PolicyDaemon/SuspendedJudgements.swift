@@ -53,6 +53,7 @@ final class SuspendedJudgements {
 
     private func takePlaces() -> ([Place], [Int]) { (exchange(&places, with: []), exchange(&freePlaces, with: [])) }
 
+    /// Puts them back, and notes the next ticket.
     private func put(_ places: consuming [Place], _ freePlaces: consuming [Int]) {
         let next = freePlaces.last ?? places.count
         let generation = next < places.count ? places[next].generation : 0

@@ -15,7 +15,7 @@ final class AccessLog {
         self.loop = loop
     }
 
-    /// Whether a line has more to say than of every request is noted.
+    /// Whether a line shows the host, the referer and the user agent.
     var wantsDetails: Bool { format == .json || format == .combined }
 
     var isOff: Bool { format == .off }

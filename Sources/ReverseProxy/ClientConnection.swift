@@ -42,7 +42,7 @@ final class ClientConnection {
         stream.waiter = waiter
     }
 
-    /// What one stream after the other of HTTP/2 connections is to an exchange, each from when it began to (``begin(on:)``) until it ended.
+    /// What streams of HTTP/2 are to the exchange that serves them, one after the other.
     ///
     /// - Parameter connection: that of the first of them, which begins.
     init(_ stream: DownstreamStream, on connection: ClientConnection, in worker: WorkerContext) {
@@ -54,13 +54,14 @@ final class ClientConnection {
         stream.waiter = waiter
     }
 
-    /// A stream begins.
+    /// The next stream begins.
     ///
-    /// - Parameter connection: its connection as a whole, under the same configuration.
-    func begin(on connection: ClientConnection) { peer = connection.peer }
+    /// - Parameter connection: its connection as a whole. It has just followed a reload, if there was one, and so it is under the configuration that
+    ///   the exchange belongs to, from which this one never departs.
+    func streamBegan(on connection: ClientConnection) { peer = connection.peer }
 
-    /// The stream has ended.
-    func end() { waiter.clearDeadline() }
+    /// The stream has ended: the next one has no deadline from it.
+    func streamEnded() { waiter.clearDeadline() }
 
     /// Has what comes next judged by the latest configuration.
     func followReload() {

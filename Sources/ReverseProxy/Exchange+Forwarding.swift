@@ -93,7 +93,7 @@ extension Exchange {
             case .complete(let mayReuse):
                 return conclude(relay, upstream, pool, mayReuse: mayReuse)
             default:
-                if service.isGuarded, !end.isComplete { tellBreaker(end.outcome(response.status), of: service) }
+                if service.isGuarded { tellBreaker(end.outcome(response.status), of: service) }
                 return await conclude(failed: end, relay, client, upstream)
             }
             upstream.stream.close()
@@ -170,7 +170,7 @@ extension Exchange {
         return relay.keepsClient ? .keepAlive : .linger
     }
 
-    /// Concludes what didn't end as a response does.
+    /// Concludes what didn't end as a response does: a failure, or a switch to WebSocket.
     private func conclude(
         failed end: Relay.End, _ relay: Relay, _ client: ClientConnection, _ upstream: UpstreamConnection
     ) async -> AfterExchange {

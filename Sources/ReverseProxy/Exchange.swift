@@ -38,7 +38,7 @@ final class Exchange {
 
     var forwarding = Forwarding()
 
-    /// The stream of HTTP/2 that it serves, and what that is to it as a client: one after the other, and nil before the first.
+    /// The stream of HTTP/2 that it serves, and what that is to it as a client. Kept for the next one, also while it serves HTTP/1.1; nil before the first.
     private(set) var streamServed: (stream: DownstreamStream, client: ClientConnection)?
 
     init(in worker: WorkerContext) {
@@ -55,7 +55,7 @@ final class Exchange {
     /// - Parameter connection: the stream's connection as a whole.
     func streamToServe(on connection: ClientConnection) -> DownstreamStream {
         if let streamServed {
-            streamServed.client.begin(on: connection)
+            streamServed.client.streamBegan(on: connection)
             return streamServed.stream
         }
         let stream = DownstreamStream(worker.state)

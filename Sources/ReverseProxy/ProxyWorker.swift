@@ -193,7 +193,7 @@ actor ProxyWorker {
     private func open(_ connection: NewConnection) async -> ClientConnection? {
         guard let context = state.latest else { return nil }
         let (socket, waiter) = (connection.socket, Waiter(loop: loop))
-        guard let (address, told) = await context.receiveProxyHeader(from: socket, connection.peer, on: waiter) else {
+        guard let (client, told) = await context.receiveProxyHeader(from: socket, connection.peer, on: waiter) else {
             socket.close()
             return nil
         }
@@ -201,7 +201,7 @@ actor ProxyWorker {
         if context.tellsDestinations, arrival.destination == nil, let local = socket.localAddress, let address = local.ipAddress {
             arrival.destination = ProxyHeader.End(address: address, port: UInt16(clamping: local.port))
         }
-        return await ClientConnection.open(socket, from: address, arrival, at: connection.listener, on: waiter, in: context)
+        return await ClientConnection.open(socket, from: client, arrival, at: connection.listener, on: waiter, in: context)
     }
 
     /// Stops accepting; ``run(_:)`` returns when what is in flight is done, or its time is over.

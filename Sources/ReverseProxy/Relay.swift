@@ -283,7 +283,7 @@ struct Relay {
 
     private mutating func sendResponse(_ exchange: Exchange, _ client: ClientConnection) -> Round {
         let (output, clientStream) = (exchange.output, client.stream)
-        // What is not sent at once is read once more: other exchanges note theirs in the same place.
+        // What is not sent in the round that wrote it, which nothing interrupts, is read once more: other exchanges note theirs in the same place.
         let headIsNoted = hasNotedHead
         hasNotedHead = false
         var hasMoved = false
@@ -319,10 +319,6 @@ struct Relay {
 }
 
 extension Relay.End {
-    var isComplete: Bool {
-        if case .complete = self { true } else { false }
-    }
-
     /// What it says of the upstream.
     ///
     /// - Parameter status: of the response, where there is one.

@@ -43,19 +43,19 @@ final class ServingTasks {
     /// Taken out while it changes, as in the ``Spares``.
     private var waiting: [Work] = []
     /// How much has been submitted and isn't done, what waits for long among it.
-    private var runningCount = 0
-    /// What so few work on stays in the processor's caches.
+    private var unfinishedCount = 0
+    /// What so few work on stays in the processor's caches: up to here, no ``RequestPace`` is needed.
     private static let quietCount = 64
     private let starter: Waiter
     private var isOver = false
 
     init(loop: EventLoop) { starter = Waiter(loop: loop) }
 
-    var isBusy: Bool { runningCount >= Self.quietCount }
+    var isBusy: Bool { unfinishedCount >= Self.quietCount }
 
     /// Has `work` done, by a task that is free or is started for it.
     func submit(_ work: consuming Work) {
-        runningCount &+= 1
+        unfinishedCount &+= 1
         if let server = free.take() {
             server.work = work
             server.waiter.wake()
@@ -77,9 +77,9 @@ final class ServingTasks {
         }
     }
 
-    /// Waits for the next work of a task that has done its last. Nil where the task may end.
+    /// Waits for the next work of a task that has done its last, which counts as finished from here on. Nil where the task may end.
     func next(for server: Server) async -> Work? {
-        runningCount &-= 1
+        unfinishedCount &-= 1
         if let work = takeWaiting() { return work }
         guard !isOver, free.give(server) else { return nil }
         while server.work == nil, !isOver, !server.isDismissed { await server.waiter.park() }

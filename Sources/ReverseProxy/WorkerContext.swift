@@ -112,7 +112,7 @@ final class WorkerContext {
     let writtenResponseNames: NameSet
     /// Nil where nobody looks at them.
     let metrics: ProxyMetrics?
-    /// Whether the log has more to say than of every request is noted.
+    /// Whether the log's lines show the host, the referer and the user agent.
     let logsDetails: Bool
     /// Whether there is a log, or anybody looks at metrics.
     let isObserved: Bool

@@ -20,11 +20,11 @@ final class WorkerState {
     var writtenHead = WrittenHead()
     let handshakes: HandshakeTurns
     let tasks: ServingTasks
-    /// What begins requests comes to the tasks by this.
+    /// What wakes an idle connection goes to the tasks through this.
     let pace: RequestPace<Work>
     /// HTTP/2 connections to upstreams, each for a task to move its bytes.
     let newSessions: SessionQueue
-    let idle: IdleConnections
+    let idle: IdleConnections<HTTP2Connection>
     /// What sessions of HTTP/2 have let go of.
     let blocks = SpareBlocks()
     /// Of all workers.
@@ -32,6 +32,7 @@ final class WorkerState {
     /// Of this one.
     private var connectionCount = 0
     private let idleWaiter: Waiter
+    private var nextSweepMilliseconds: Int64 = 0
     /// This worker's part of what is counted; nil where nothing has been yet.
     private(set) var workerMetrics: WorkerMetrics?
     private var readiness: ProxyReadiness?
@@ -112,12 +113,19 @@ final class WorkerState {
             await waiter.sleep(
                 milliseconds: isAwaited ? Self.unreadySweepMilliseconds : Self.sweepMilliseconds, unless: { self.isOver })
             noteReadiness()
-            latest?.sweep()
-            tasks.trim()
-            idle.sweep()
-            blocks.trim()
+            keepHouse()
             if isDraining, loop.nowMilliseconds >= drainDeadline { loop.wakeAll() }
         }
+    }
+
+    /// Once a second, however often it is called.
+    private func keepHouse() {
+        guard loop.nowMilliseconds >= nextSweepMilliseconds else { return }
+        nextSweepMilliseconds = loop.nowMilliseconds + Self.sweepMilliseconds
+        latest?.sweep()
+        tasks.trim()
+        idle.sweep()
+        blocks.trim()
     }
 
     func beginDrain(_ timeouts: ProxyConfiguration.Timeouts) {

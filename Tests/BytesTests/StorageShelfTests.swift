@@ -22,7 +22,7 @@ import Testing
         #expect(buffers.map(\.capacity) == [16, 16, 100])
     }
 
-    @Test func `leaves no bytes behind in what it lends`() {
+    @Test func `lends what holds no bytes`() {
         let (lender, borrower) = (ByteBuffer(capacity: 100), ByteBuffer(capacity: 16))
         lender.append("secret")
         lender.consume(3)

@@ -20,7 +20,7 @@ final class DownstreamStream: ByteStream {
     /// Whether it asks for a WebSocket by CONNECT (RFC 8441). What is no HTTP/1.1 message then follows the head both ways.
     private(set) var isWebSocket = false
     /// Whether its method is HEAD.
-    private(set) var answersHead = false
+    private(set) var isHead = false
 
     private let worker: WorkerState
     /// Nil before it begins, and once the exchange is done.
@@ -41,7 +41,7 @@ final class DownstreamStream: ByteStream {
         self.stream = stream
         self.connection = connection
         isWebSocket = text.isWebSocket
-        answersHead = text.isHead
+        isHead = text.isHead
         response = ResponseText(answering: text.isHead ? .head : .other, isWebSocket: isWebSocket, limits: exchange.worker.limits)
         var isChunked = false
         do throws(MessageRefusal) {

@@ -42,13 +42,12 @@ final class HTTP2Connection {
     /// When to look next for answers that the client doesn't take.
     private var nextLookMilliseconds: Int64
     private var sentByteCount = 0
-    /// How many streams began when the connection was served last.
-    private var begunCount = 0
+    /// How many streams began when the connection was served last: taken for what it will begin next.
+    private var lastBegunCount = 0
     private var willFlush = false
     /// Whether there is more to send than one turn's, and the kernel takes it.
     private var hasMore = false
     private var isLost = false
-    /// Among the ``IdleConnections``.
     var placeWhenIdle: Int?
     /// Whether it was served since ``settle()``.
     private var wasServed = false
@@ -84,7 +83,7 @@ final class HTTP2Connection {
     /// - Returns: whether the connection is over and closed; where not, it rests until something happens on it.
     func serve() async -> Bool {
         wasServed = true
-        begunCount = 0
+        lastBegunCount = 0
         var rounds = 0
         while true {
             if worker.isDraining { session.drain(for: self) }
@@ -111,13 +110,13 @@ final class HTTP2Connection {
         let worker = exchange.worker
         guard let (stream, streamClient) = exchange.streamServed else { preconditionFailure("no stream has begun") }
         if let refusal = stream.refusal {
-            _ = await exchange.refuse(unread: refusal, isHead: stream.answersHead, streamClient)
+            _ = await exchange.refuse(unread: refusal, isHead: stream.isHead, streamClient)
         } else {
             _ = await exchange.run(for: streamClient)
         }
         stream.close()
         stream.end()
-        streamClient.end()
+        streamClient.streamEnded()
         worker.giveBack(exchange)
         runningCount -= 1
         worker.setup.streams.remove()
@@ -184,16 +183,6 @@ final class HTTP2Connection {
         client.waiter.rest(self)
     }
 
-    /// Lets the session sleep where the connection has been idle since the last call.
-    ///
-    /// - Returns: whether there is nothing more to be done until it rests again.
-    func settle() -> Bool {
-        guard phase == .idle else { return true }
-        defer { wasServed = false }
-        if !wasServed { session.sleep() }
-        return session.isAsleep
-    }
-
     // MARK: Its end
 
     /// Whether nothing is left to be served, or the client has made it wait too long.
@@ -255,12 +244,22 @@ final class HTTP2Connection {
     }
 }
 
+extension HTTP2Connection: Settling {
+    /// Lets the session sleep.
+    func settle() -> Bool {
+        guard phase == .idle else { return true }
+        defer { wasServed = false }
+        if !wasServed { session.sleep() }
+        return session.isAsleep
+    }
+}
+
 extension HTTP2Connection: Resting {
     func roused() {
         // Whoever wakes all that rest means others.
         let concernsIt = isLost || client.stream.isReadable || client.waiter.isDue || worker.isDraining
         guard concernsIt || !session.isAsleep else { return client.waiter.rest(self) }
-        worker.state.pace.submit(.frames(self), requestCount: max(begunCount, 1))
+        worker.state.pace.submit(.frames(self), requestCount: max(lastBegunCount, 1))
     }
 }
 
@@ -307,7 +306,7 @@ extension HTTP2Connection: StreamHandler {
         downstream.begin(stream, headers, isEnd: isEnd, on: self, for: exchange)
         stream.context = downstream
         runningCount += 1
-        begunCount += 1
+        lastBegunCount += 1
         worker.state.tasks.submit(.stream(exchange, self))
     }
 

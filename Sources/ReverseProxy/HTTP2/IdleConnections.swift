@@ -1,21 +1,28 @@
 import EventLoop
 
+/// What may have something to do once it has been idle for a while.
+protocol Settling: AnyObject {
+    /// Where it stands among the ``IdleConnections``, for these alone; nil where it doesn't.
+    var placeWhenIdle: Int? { get set }
+    /// Does what is to be done where it has been idle since the last call.
+    ///
+    /// - Returns: whether there is nothing more to be done until it is added again.
+    func settle() -> Bool
+}
+
 /// A worker's HTTP/2 connections that rested without a stream when they were served last, but for those whose session sleeps.
 ///
 /// They are taken out while they change, as in the ``Spares``.
-final class IdleConnections {
-    /// How many are looked at in a turn: to put a session to sleep takes four microseconds.
-    private static let connectionsPerTurn = 64
-
+final class IdleConnections<Connection: Settling> {
     private let waiter: Waiter
-    private var connections: [HTTP2Connection] = []
+    private var connections: [Connection] = []
     /// How many of them, the first ones, the sweep that is under way has yet to look at.
     private var unsweptCount = 0
 
     init(loop: EventLoop) { waiter = Waiter(loop: loop) }
 
     /// Does nothing where it is among them.
-    func add(_ connection: HTTP2Connection) {
+    func add(_ connection: Connection) {
         guard connection.placeWhenIdle == nil else { return }
         var connections = exchange(&self.connections, with: [])
         connection.placeWhenIdle = connections.count
@@ -24,7 +31,7 @@ final class IdleConnections {
     }
 
     /// Does nothing where it isn't among them.
-    func remove(_ connection: HTTP2Connection) {
+    func remove(_ connection: Connection) {
         guard let place = connection.placeWhenIdle else { return }
         connection.placeWhenIdle = nil
         var connections = exchange(&self.connections, with: [])
@@ -43,10 +50,10 @@ final class IdleConnections {
         sweepSome()
     }
 
-    /// From the last to the first: what takes the place of one that goes has been looked at.
+    /// From the last to the first: what takes the place of one that goes has been looked at. At the worst it is once more.
     private func sweepSome() {
         unsweptCount = min(unsweptCount, connections.count)
-        for _ in 0..<min(Self.connectionsPerTurn, unsweptCount) {
+        for _ in 0..<min(connectionsPerTurn, unsweptCount) {
             unsweptCount -= 1
             let connection = connections[unsweptCount]
             if connection.settle() { remove(connection) }
@@ -54,6 +61,9 @@ final class IdleConnections {
         if unsweptCount > 0 { waiter.restForTurn(self) }
     }
 }
+
+/// How many are looked at in a turn: to put a session to sleep takes four microseconds.
+private let connectionsPerTurn = 64
 
 extension IdleConnections: Resting {
     func roused() { sweepSome() }
