@@ -111,7 +111,7 @@ let package = Package(
             "Bytes", "HTTPMessage", "EnvoyProtocol", "Policy", "PolicyProtocol", "JSON", "JSONWebToken", "KeySources", "Telemetry", "EventLoop", "Counters",
             "Settings", logging,
         ], excluding: ["BadConfigurations"]),
-        tests("ReverseProxy", ["Bytes", "EventLoop", "TLS", "Settings", logging], excluding: ["BadConfigurations"]),
+        tests("ReverseProxy", ["Bytes", "EventLoop", "PolicyProtocol", "TLS", "Settings", logging], excluding: ["BadConfigurations"]),
         // Servers and certificates for the tests of several modules.
         .target(name: "TestSupport", dependencies: ["EventLoop"], path: "Tests/TestSupport", swiftSettings: settings),
     ]
