@@ -23,6 +23,11 @@ private func makeCallbacks() -> OpaquePointer? {
         unsafe contentReceived(id, bytes, count, data)
     }
     unsafe nghttp2_session_callbacks_set_on_frame_send_callback(callbacks) { _, frame, data in unsafe frameSent(frame, data) }
+    unsafe nghttp2_session_callbacks_set_on_frame_not_send_callback(callbacks) { _, frame, _, data in
+        // Else nobody would hear of a section that is larger than one may be: the client would wait for it.
+        if unsafe frame!.pointee.hd.type == UInt8(NGHTTP2_HEADERS.rawValue) { unsafe withOwner(data) { unsafe $0.couldNotSend(headersOf: frame!.pointee.hd.stream_id) } }
+        return 0
+    }
     unsafe nghttp2_session_callbacks_set_on_stream_close_callback(callbacks) { _, id, code, data in
         unsafe withOwner(data) { $0.streamClosed(id, ErrorCode(rawValue: code)) }
         return 0
@@ -35,6 +40,8 @@ private func makeCallbacks() -> OpaquePointer? {
     return unsafe callbacks
 }
 
+private let maximumSentSectionBytes = 1024 * 1024
+
 func makeSession(in memory: SessionMemory) -> OpaquePointer {
     var options: OpaquePointer?
     unsafe nghttp2_option_new(&options)
@@ -45,6 +52,8 @@ func makeSession(in memory: SessionMemory) -> OpaquePointer {
     unsafe nghttp2_option_set_no_closed_streams(options, 1)
     // The library's own limit of resets ends the connection by INTERNAL_ERROR; a ``FrameBudget`` says what is the matter.
     unsafe nghttp2_option_set_stream_reset_rate_limit(options, 1 << 32, 1 << 32)
+    // What an answer's head may take before it is compressed: the library's own limit is smaller than what heads of HTTP/1.1 may be.
+    unsafe nghttp2_option_set_max_send_header_block_length(options, maximumSentSectionBytes)
     var session: OpaquePointer?
     let result = unsafe memory.lend { unsafe nghttp2_session_server_new3(&session, callbacks, nil, options, $0) }
     guard result == 0, let session = unsafe session else {

@@ -89,6 +89,10 @@ extension ServerSession {
         handler?.received(endOf: stream)
     }
 
+    func couldNotSend(headersOf id: Int32) {
+        if let stream = stream(id) { reset(stream, .internalError) }
+    }
+
     func streamClosed(_ id: Int32, _ code: ErrorCode) {
         guard let stream = remove(id) else { return }
         if sectionOf === stream { sectionOf = nil }

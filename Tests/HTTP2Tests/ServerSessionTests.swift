@@ -114,6 +114,21 @@ import Testing
         #expect(peer.session.ending == nil)
     }
 
+    @Test func `sends heads of a megabyte, and resets the stream of a larger one`() throws {
+        for (count, types) in [(900, [1, 9]), (1100, [3])] as [(Int, Set<UInt8>)] {
+            let peer = Peer()
+            peer.answers = false
+            peer.greet()
+            peer.receive(peer.headers(1))
+            var headers = FieldList([(":status", "200")])
+            for number in 0..<count { headers.append("x-long", Array(String(repeating: "\(1000 + number)", count: 250).utf8).span) }
+            try #require(peer.streams[1]).answer(headers, isEnd: true)
+            peer.session.flush(for: peer)
+            #expect(Set(peer.frames().map(\.type)) == types)
+            #expect(peer.closings[1] == (count == 900 ? .noError : .internalError))
+        }
+    }
+
     @Test func `tells of room that a drain makes`() throws {
         let peer = Peer()
         peer.answers = false
