@@ -83,12 +83,14 @@ extension Exchange {
             let end = await relay.run(self, client, upstream)
             if service.upstream.ejection != nil { service.status.note(end.outcome(response.status), at: index, now: loop.nowMilliseconds) }
             switch end {
-            case .staleConnection where isSafeToSendAgain: break
+            // From here on, a request that its service dies of must not go through all the connections that there are.
+            case .staleConnection where isSafeToSendAgain: mustBeNew = true
             case .answerUnwanted:
                 tried.insert(index)
                 outcome = .failed
             case .upstreamFailed(.upstreamBrokeOff) where !relay.hasBegunResponse && !relay.hasSentResponse && takeRetry():
                 tried.insert(index)
+                mustBeNew = true
                 outcome = .failed
             case .complete(let mayReuse):
                 return conclude(relay, upstream, pool, mayReuse: mayReuse)
@@ -100,8 +102,7 @@ extension Exchange {
             upstreamOutput.clear()
             upstreamInput.clear()
             output.clear()
-            // A request that its service dies of must not go through all the connections that there are.
-            (mustBeNew, mayRepeat) = (true, true)
+            mayRepeat = true
         }
         tellBreaker(outcome, of: service)
         return tried.isEmpty

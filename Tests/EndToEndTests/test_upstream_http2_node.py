@@ -65,3 +65,31 @@ def test_h2load_reaches_it_by_the_thousand(gateway):
                            f"http://127.0.0.1:{gateway.port}/api/projects"], capture_output=True, text=True, timeout=100).stdout
     assert "3000 total, 3000 started, 3000 done, 3000 succeeded, 0 failed, 0 errored, 0 timeout" in said, said
     assert "3000 2xx" in said, said
+
+
+# Answers 503, and says how many connections there have been.
+UNAVAILABLE = """
+const server = require("node:http2").createServer();
+let sessions = 0;
+server.on("session", () => { sessions += 1; });
+server.on("stream", (stream) => { stream.respond({":status": 503, "x-sessions": String(sessions)}); stream.end(); });
+server.listen(Number(process.argv[1]), "127.0.0.1");
+"""
+
+
+def test_a_retry_needs_no_connection_of_its_own():
+    ports = [free_port(), free_port()]
+    servers = [Process("node", ["node", "-e", UNAVAILABLE, str(port)], environment()) for port in ports]
+    try:
+        until(lambda: all(map(listens, ports)), what="Node listens")
+        endpoints = ", ".join(f'"h2c://127.0.0.1:{port}"' for port in ports)
+        yaml = f"upstreams: {{ node: {{ endpoints: [{endpoints}], retries: {{ maximum: 1, statuses: [503], budget_percent: 100 }} }} }}\n"
+        with Gateway({"/api/projects": "node"}, workers=1, env={"RATE_LIMIT": "1000000"}, proxy_yaml=yaml) as gateway, \
+                HTTP2Client(gateway.port) as client:
+            answers = [client.ask(token=TOKEN) for _ in range(100)]
+            assert {answer.status for answer in answers} == {503}
+            # The first was the test's own, when it looked whether Node listens.
+            assert {answer.get("x-sessions") for answer in answers} == {"2"}
+    finally:
+        for server in servers:
+            server.stop()
