@@ -147,12 +147,10 @@ extension Exchange {
         }
         appendRequestID()
         fields(output)
-        output.append(client.peer.listener.strictTransportSecurityLine)
-        output.append("Content-Length: ")
-        output.append(decimal: body.count)
-        output.append("\r\nDate: ")
-        worker.date.append(to: output)
-        output.append(discarded == nil ? "\r\nConnection: close\r\n\r\n" : head.minorVersion == 0 ? "\r\nConnection: keep-alive\r\n\r\n" : "\r\n\r\n")
+        if !verdictConcerns("strict-transport-security") { output.append(client.peer.listener.strictTransportSecurityLine) }
+        output.append(contentLength: body.count)
+        appendDate()
+        output.append(discarded == nil ? "Connection: close\r\n\r\n" : head.minorVersion == 0 ? "Connection: keep-alive\r\n\r\n" : "\r\n")
         if !record.isHeadRequest {
             output.append(body.bytes)
             record.byteCount = body.count
@@ -162,6 +160,19 @@ extension Exchange {
         guard await deliver(to: client) else { return .close }
         guard let discarded else { return .linger }
         return await discard(discarded, of: client) ? .keepAlive : .linger
+    }
+
+    /// Appends `Date` to an answer of the proxy's own, unless the verdict sets it.
+    func appendDate() {
+        guard !verdictConcerns("date") else { return }
+        output.append("Date: ")
+        worker.date.append(to: output)
+        output.append("\r\n")
+    }
+
+    private func verdictConcerns(_ name: StaticString) -> Bool {
+        let payload = check.payload
+        return record.hasVerdict && operations.response.concerns(name, in: payload.bytes)
     }
 
     /// How many bytes of the request's content stand between this answer and the next request; nil where the connection is

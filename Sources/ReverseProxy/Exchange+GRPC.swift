@@ -34,9 +34,9 @@ extension Exchange {
         }
         appendRequestID()
         fields(output)
-        output.append("Content-Length: 0\r\nDate: ")
-        worker.date.append(to: output)
-        output.append("\r\n\r\n")
+        output.append(contentLength: 0)
+        appendDate()
+        output.append("\r\n")
         record.status = status
         upstreamOutput.clear()
         _ = await deliver(to: client)

@@ -65,9 +65,11 @@ extension Exchange {
         }
         appendRequestID()
         noted?.noteLine("X-Request-Id".utf8.count, endingAt: output.count)
-        output.append(listener.strictTransportSecurityLine)
-        noted?.noteLine("Strict-Transport-Security".utf8.count, endingAt: output.count)
-        if !hasDate {
+        if !operations.concerns("strict-transport-security", in: payload.bytes) {
+            output.append(listener.strictTransportSecurityLine)
+            noted?.noteLine("Strict-Transport-Security".utf8.count, endingAt: output.count)
+        }
+        if !hasDate, !operations.concerns("date", in: payload.bytes) {
             output.append("Date: ")
             worker.date.append(to: output)
             output.append("\r\n")
@@ -94,16 +96,17 @@ extension Exchange {
         noted?.end(framing, at: output.count)
     }
 
-    /// Writes an interim response on as it is, but for what concerns the upstream's connection alone.
+    /// Writes an interim response on as it is, but for what the verdict sets or takes out, and what concerns the upstream's connection alone.
     func appendInterimHead() {
-        let (input, output) = (upstreamInput, self.output)
+        let (input, output, payload) = (upstreamInput, self.output, verdictPayload)
+        let operations = self.operations.response
         let bytes = input.bytes
         output.append("HTTP/1.1 ")
         output.append(decimal: Int(response.status))
         output.append(" ")
         output.append(response.reason.bytes(in: bytes))
         output.append("\r\n")
-        for field in response.fields where field.kind == .other && !isNamedByConnection(field, bytes) {
+        for field in response.fields where field.kind == .other && passesToClient(field, hasContent: false, bytes, operations, payload.bytes) {
             output.append(field.line.bytes(in: bytes))
         }
         output.append("\r\n")

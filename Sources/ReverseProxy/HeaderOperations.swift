@@ -29,8 +29,8 @@ extension HeaderOperations {
 
     /// - Parameter name: in lower case.
     func concerns(_ name: StaticString, in payload: Span<UInt8>) -> Bool {
-        guard !isEmpty else { return false }
         let name = unsafe Span(_unsafeStart: name.utf8Start, count: name.utf8CodeUnitCount)
+        guard mayName(name.foldedNameBit) else { return false }
         var position = start
         while let operation = next(in: payload, from: &position) {
             if operation.name.bytes(in: payload).mayBeTaken(for: name) { return true }

@@ -7,6 +7,7 @@ import pytest
 from harness import Gateway, ScriptedUpstream, until
 from harness.daemon import (ALLOW, CHECK, DENY, GOAWAY, ScriptedDaemon, VERDICT, allow, deny, field, frame, hello,
                             operation, remove_request, set_request, set_response)
+from harness.upstream import respond
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +75,28 @@ def test_operations_are_carried_out_on_both_heads(ask, upstream):
     assert (request.get("x-user-id"), request.get("x-extra"), request.get("cookie")) == ("usr_9", "1", None)
     assert request.get("x_extra") is None
     assert response.get("x-limit") == "5"
+
+
+def test_a_date_that_a_verdict_sets_is_the_only_one(ask, asked, upstream):
+    dated = set_response(b"date", b"Thu, 01 Jan 2026 00:00:00 GMT")
+    for behaviour in (lambda identifier, fields: allow(identifier, dated), lambda identifier, fields: deny(identifier, 402, b"", dated)):
+        response = ask(behaviour)
+        assert [value for name, value in response.headers if name.lower() == "date"] == ["Thu, 01 Jan 2026 00:00:00 GMT"]
+
+
+def test_operations_hold_for_interim_heads():
+    def hint(connection):
+        while True:
+            connection.read_request()
+            connection.send(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nX-Secret: s\r\nX_Secret: s\r\n\r\n" + respond())
+
+    with ScriptedUpstream(hint) as server, Gateway({"/api/projects": server}, start=False, workers=1) as gateway, \
+            ScriptedDaemon(gateway.sockets[0], greeting=hello()) as daemon:
+        daemon.behaviour = lambda identifier, fields: allow(identifier, operation(0x85, 2, b"x-secret"))
+        gateway.start_proxy()
+        until(lambda: gateway.get().status == 200, what="the daemon is asked")
+        interim, = gateway.get().interim
+        assert (interim.status, interim.get("link"), interim.get("x-secret"), interim.get("x_secret")) == (103, "</a>", None, None)
 
 
 def test_owned_names_go_whatever_the_verdict_says(ask, upstream):
