@@ -160,7 +160,7 @@ final class ClientConnection {
 
 extension ClientConnection: Resting {
     func roused() {
-        if stream.isReadable { return worker.state.pace.submit(.request(self), requestCount: 1) }
+        if stream.isReadable { return worker.state.tasks.submit(.request(self)) }
         if waiter.isDue || worker.isDrainIdleOver { return close() }
         waiter.rest(self)
     }

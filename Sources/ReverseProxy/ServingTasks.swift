@@ -44,7 +44,7 @@ final class ServingTasks {
     private var waiting: [Work] = []
     /// How much has been submitted and isn't done, what waits for long among it.
     private var unfinishedCount = 0
-    /// What so few work on stays in the processor's caches: up to here, no ``RequestPace`` is needed.
+    /// What so few work on stays in the processor's caches: up to here, no ``StreamPace`` is needed.
     private static let quietCount = 64
     private let starter: Waiter
     private var isOver = false

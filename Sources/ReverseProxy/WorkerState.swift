@@ -20,8 +20,8 @@ final class WorkerState {
     var writtenHead = WrittenHead()
     let handshakes: HandshakeTurns
     let tasks: ServingTasks
-    /// What wakes an idle connection goes to the tasks through this.
-    let pace: RequestPace<Work>
+    /// What wakes a connection of HTTP/2 goes to the tasks through this.
+    let pace: StreamPace<Work>
     /// HTTP/2 connections to upstreams, each for a task to move its bytes.
     let newSessions: SessionQueue
     let idle: IdleConnections<HTTP2Connection>
@@ -66,7 +66,7 @@ final class WorkerState {
         idle = IdleConnections(loop: loop)
         let tasks = ServingTasks(loop: loop)
         self.tasks = tasks
-        pace = RequestPace(loop: loop, whenBusy: { tasks.isBusy }, begin: { tasks.submit($0) })
+        pace = StreamPace(loop: loop, whenBusy: { tasks.isBusy }, begin: { tasks.submit($0) })
         idleWaiter = Waiter(loop: loop)
         connections = setup.connections
     }

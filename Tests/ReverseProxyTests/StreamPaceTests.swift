@@ -13,7 +13,7 @@ private actor Clients {
     /// - Returns: who had begun at once, a turn later, and so on until nobody new has.
     func begin(_ clients: Range<Int>, requestCount: Int, later: Range<Int>, isBusy: Bool) async -> [[Int]] {
         var begun: [Int] = []
-        let pace = RequestPace<Int>(loop: loop, whenBusy: { isBusy }, begin: { begun.append($0) })
+        let pace = StreamPace<Int>(loop: loop, whenBusy: { isBusy }, begin: { begun.append($0) })
         for client in clients { pace.submit(client, requestCount: requestCount) }
         var turns = [begun]
         for client in later { pace.submit(client, requestCount: requestCount) }
@@ -30,7 +30,7 @@ private actor Clients {
     func stop() { loop.stop() }
 }
 
-@Suite struct `The pace of requests` {
+@Suite struct `The pace of streams` {
     private func begin(_ clients: Range<Int>, requestCount: Int, later: Range<Int> = 0..<0, isBusy: Bool = true) async throws -> [[Int]] {
         let loop = try EventLoop()
         let worker = Clients(loop: loop)
