@@ -45,6 +45,22 @@ extension Span where Element == UInt8 {
         return areWanted(block).bits.trailingZeroBitCount < 8 &* (range.upperBound &- index)
     }
 
+    /// Whether each byte is like the one in its place of `other`. Sixteen pairs are looked at together.
+    ///
+    /// - Parameter areAlike: says of each of sixteen pairs whether they are alike, as two zeros have to be.
+    @inlinable @inline(__always)
+    public func matches(_ other: Span<UInt8>, where areAlike: (SIMD16<UInt8>, SIMD16<UInt8>) -> SIMDMask<SIMD16<Int8>>) -> Bool {
+        guard count == other.count else { return false }
+        guard count >= 16 else { return areAlike(shortBlock(), other.shortBlock()).bits == .max }
+        var index = 0
+        while true {
+            guard areAlike(block(at: index), other.block(at: index)).bits == .max else { return false }
+            guard index < count &- 16 else { return true }
+            // The last sixteen may have been looked at in part.
+            index = Swift.min(index &+ 16, count &- 16)
+        }
+    }
+
     /// The bytes from `start` on, fewer than sixteen, with zeros behind them.
     @inlinable @inline(__always)
     public func shortBlock(from start: Int = 0) -> SIMD16<UInt8> {

@@ -29,25 +29,12 @@ extension Span where Element == UInt8 {
         }
     }
 
-    /// Whether these bytes are those of `other`, ASCII letters in any case. Eight are compared together.
+    /// Whether these bytes are those of `other`, ASCII letters in any case.
     public func equalsIgnoringCase(_ other: Span<UInt8>) -> Bool {
-        guard count == other.count else { return false }
-        guard count >= 8 else {
-            for index in indices where self[index].lowercasedASCII != other[index].lowercasedASCII { return false }
-            return true
-        }
-        let (left, right) = unsafe (bytes, other.bytes)
-        let (caseBit, a, letters) = (SIMD8<UInt8>(repeating: 0x20), SIMD8<UInt8>(repeating: 0x61), SIMD8<UInt8>(repeating: 26))
-        var index = 0
-        while true {
-            let one = unsafe left.unsafeLoadUnaligned(fromUncheckedByteOffset: index, as: SIMD8<UInt8>.self)
-            let other = unsafe right.unsafeLoadUnaligned(fromUncheckedByteOffset: index, as: SIMD8<UInt8>.self)
+        let (caseBit, a, letters) = (SIMD16<UInt8>(repeating: 0x20), SIMD16<UInt8>(repeating: 0x61), SIMD16<UInt8>(repeating: 26))
+        return matches(other) { one, other in
             let areLetters = (one | caseBit) &- a .< letters
-            let areEqual = (one .== other) .| (areLetters .& (one ^ other .== caseBit))
-            guard unsafe unsafeBitCast(areEqual, to: UInt64.self) == .max else { return false }
-            guard index < count &- 8 else { return true }
-            // The last eight may have been compared in part.
-            index = Swift.min(index &+ 8, count &- 8)
+            return (one .== other) .| (areLetters .& (one ^ other .== caseBit))
         }
     }
 }

@@ -104,33 +104,19 @@ extension Span where Element == UInt8 {
         return isFolded(as: name)
     }
 
-    /// Eight are compared together.
     @usableFromInline
     func isFolded(as name: Span<UInt8>) -> Bool {
-        guard count == name.count else { return false }
-        guard count >= 8 else {
-            for index in indices where self[index].lowercasedASCII.foldedInHeaderName != name[index].foldedInHeaderName { return false }
-            return true
-        }
-        let (left, right) = unsafe (bytes, name.bytes)
-        let (caseBit, a, letters) = (SIMD8<UInt8>(repeating: 0x20), SIMD8<UInt8>(repeating: 0x61), SIMD8<UInt8>(repeating: 26))
-        var index = 0
-        while true {
-            let one = unsafe left.unsafeLoadUnaligned(fromUncheckedByteOffset: index, as: SIMD8<UInt8>.self)
-            let other = unsafe right.unsafeLoadUnaligned(fromUncheckedByteOffset: index, as: SIMD8<UInt8>.self)
-            let isCapital = (one ^ other .== caseBit) .& (other &- a .< letters)
-            let areEqual = (one .== other) .| isCapital .| (one.areFoldable .& other.areFoldable)
-            guard unsafe unsafeBitCast(areEqual, to: UInt64.self) == .max else { return false }
-            guard index < count &- 8 else { return true }
-            // The last eight may have been compared in part.
-            index = Swift.min(index &+ 8, count &- 8)
+        let (caseBit, a, letters) = (SIMD16<UInt8>(repeating: 0x20), SIMD16<UInt8>(repeating: 0x61), SIMD16<UInt8>(repeating: 26))
+        return matches(name) { one, other in
+            let areCapitals = (one ^ other .== caseBit) .& (other &- a .< letters)
+            return (one .== other) .| areCapitals .| (one.areFoldable .& other.areFoldable)
         }
     }
 }
 
-extension SIMD8<UInt8> {
+extension SIMD16<UInt8> {
     /// Which of them are `-`, or read as it by a backend.
-    fileprivate var areFoldable: SIMDMask<SIMD8<Int8>> {
+    fileprivate var areFoldable: SIMDMask<SIMD16<Int8>> {
         let (hyphen, underscore, dot) = (Self(repeating: UInt8(ascii: "-")), Self(repeating: UInt8(ascii: "_")), Self(repeating: UInt8(ascii: ".")))
         return (self .== hyphen) .| (self .== underscore) .| (self .== dot)
     }
