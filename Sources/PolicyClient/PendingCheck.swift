@@ -74,6 +74,9 @@ public final class PendingCheck {
     private func awaits(_ id: UInt32, _ session: PolicySession) -> Bool { isWaiting && self.id == id && asked === session }
 
     /// Parks until there is an answer, or it is certain that there will be none. That is never later than the deadline.
+    ///
+    /// Always inlined, as ``Waiter/park()`` is, and for the same reason.
+    @inlinable @inline(__always)
     public func wait() async {
         while isWaiting {
             guard let waiter else { preconditionFailure("a task that waits for a verdict sets its waiter first") }

@@ -24,13 +24,13 @@ final class AccessLog {
     func write(_ exchange: Exchange, _ client: ClientConnection, nanoseconds: Int64) {
         guard !isOff else { return }
         lines.appendLine { buffer in
-            // Without the exchange in hand, which would be retained for it: most lines are of this kind.
-            if format == .gateway { return AccessLine.appendText(exchange.record, exchange.check, nanoseconds: nanoseconds, to: buffer) }
-            let line = AccessLine(exchange: exchange, client: client, nanoseconds: nanoseconds, unixMilliseconds: loop.nowUnixMilliseconds)
+            var line: AccessLine { AccessLine(exchange: exchange, client: client, nanoseconds: nanoseconds, unixMilliseconds: loop.nowUnixMilliseconds) }
             switch format {
+            case .off: break
+            // Without the exchange in hand, which would be retained for it: most lines are of this kind.
+            case .gateway: AccessLine.appendText(exchange.record, exchange.check, nanoseconds: nanoseconds, to: buffer)
             case .combined: line.appendCombined(to: buffer)
             case .json: line.appendJSON(to: buffer)
-            case .gateway, .off: break
             }
         }
     }

@@ -134,7 +134,7 @@ extension Exchange {
         let discarded = mustClose ? nil : discardableContent(of: client)
         let output = self.output
         output.clear()
-        worker.buffers.furnish(output)
+        buffers.furnish(output)
         output.append("HTTP/1.1 ")
         output.append(decimal: Int(status))
         output.append(" ")

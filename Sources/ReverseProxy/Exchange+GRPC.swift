@@ -22,7 +22,7 @@ extension Exchange {
     func answerGRPC(_ status: UInt16, _ client: ClientConnection, fields: (ByteBuffer) -> Void) async -> AfterExchange {
         let output = self.output
         output.clear()
-        worker.buffers.furnish(output)
+        buffers.furnish(output)
         output.append("HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\ngrpc-status: ")
         output.append(decimal: GRPCStatus.code(status))
         output.append("\r\ngrpc-message: ")

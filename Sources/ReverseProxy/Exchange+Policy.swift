@@ -26,8 +26,7 @@ extension Exchange {
         check.waiter = client.waiter
         send(client, on: connection)
         let start = worker.isTimed ? Clock.monotonicNanoseconds() : 0
-        // As `PendingCheck.wait()` does, which would be a frame of its own.
-        while check.isWaiting { await client.waiter.park() }
+        await check.wait()
         if worker.isTimed { record.policyNanoseconds = Clock.monotonicNanoseconds() - start }
         guard let verdict = check.verdict else {
             if case .lost(let loss) = check.state { return .unanswered("\(loss)") }

@@ -45,7 +45,7 @@ final class Exchange {
         self.worker = worker
         loop = worker.loop
         policy = worker.policy
-        buffers = worker.buffers
+        buffers = worker.loop.buffers
         check = PendingCheck()
         verdictPayload = check.payload
     }

@@ -147,7 +147,7 @@ struct Relay {
         try pass(exchange)
         var hasMoved = exchange.upstreamOutput.count > before
         if !requestBody.hasEnded, !requestBody.isHeldUp, client.stream.isReadable, exchange.upstreamOutput.count < Self.roomBytes {
-            requestFlow.furnishIfBulk(exchange.input, exchange.worker.buffers)
+            requestFlow.furnishIfBulk(exchange.input, exchange.buffers)
             switch client.stream.receive(into: exchange.input) {
             case .received(let byteCount):
                 requestFlow.note(byteCount)
@@ -164,7 +164,7 @@ struct Relay {
     }
 
     private mutating func pass(_ exchange: Exchange) throws(MessageRefusal) {
-        exchange.worker.buffers.furnish(exchange.upstreamOutput)
+        exchange.buffers.furnish(exchange.upstreamOutput)
         try requestBody.move(
             from: exchange.input, to: exchange.upstreamOutput, as: exchange.head.framing == .chunked ? .chunked : .identity,
             room: Self.roomBytes, passesTrailer: { exchange.passesToUpstream(trailer: $0, $1) })
@@ -191,7 +191,7 @@ struct Relay {
         guard upstream.stream.isReadable, !hasUpstreamEnded, !(hasBegunResponse && responseBody.hasEnded), !responseBody.isHeldUp,
             exchange.output.count < Self.roomBytes
         else { return false }
-        let buffers = exchange.worker.buffers
+        let buffers = exchange.buffers
         buffers.furnish(input)
         responseFlow.furnishIfBulk(input, buffers)
         switch upstream.stream.receive(into: input) {
@@ -263,7 +263,7 @@ struct Relay {
 
     private mutating func moveResponse(_ exchange: Exchange) throws(MessageRefusal) {
         guard hasBegunResponse, !responseBody.hasEnded else { return }
-        exchange.worker.buffers.furnish(exchange.output)
+        exchange.buffers.furnish(exchange.output)
         try responseBody.move(
             from: exchange.upstreamInput, to: exchange.output, as: responseCoding, room: Self.roomBytes,
             passesTrailer: { exchange.passesToClient(trailer: $0, $1) })

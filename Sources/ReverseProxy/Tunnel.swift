@@ -40,7 +40,7 @@ final class Tunnel {
                 await goAway()
                 return .drainOver
             }
-            let pool = exchange.worker.loop.buffers
+            let pool = exchange.buffers
             let hasMovedUp = upwards.move(pool)
             let hasMoved = downwards.move(pool) || hasMovedUp
             if upwards.isBroken || downwards.isBroken || upwards.isOver && downwards.isOver { return .closed }
@@ -63,7 +63,7 @@ final class Tunnel {
         let isTold = upwards.say(WebSocketFrames.closeOfClient(mask: .random(in: 0...UInt32.max)))
         guard downwards.say(WebSocketFrames.closeOfServer) || isTold else { return }
         waiter.setDeadline(afterMilliseconds: exchange.worker.configuration.timeouts.linger)
-        let pool = exchange.worker.loop.buffers
+        let pool = exchange.buffers
         while !waiter.isDue {
             upwards.flush()
             downwards.flush()

@@ -94,8 +94,6 @@ final class WorkerContext {
     let setup: ProxySetup
     let configuration: ProxyConfiguration
     let loop: EventLoop
-    /// The loop's.
-    let buffers: BufferPool
     let policy: PolicyClient
     let routes: RouteTable
     let upstreams: [UpstreamService]
@@ -129,7 +127,6 @@ final class WorkerContext {
         self.setup = setup
         self.state = state
         loop = state.loop
-        buffers = loop.buffers
         policy = state.policy
         date = state.date
         policyOutage = state.policyOutage
