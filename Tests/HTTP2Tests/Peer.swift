@@ -1,5 +1,6 @@
 import Bytes
 import HTTP2
+import Testing
 
 /// A client made of bytes: writes frames, HPACK without its tables, and reads what comes back.
 final class Peer: StreamHandler {
@@ -33,6 +34,14 @@ final class Peer: StreamHandler {
     func greet() {
         receive(Self.preface + frame(4, 0, 0, []))
         session.output.clear()
+    }
+
+    /// Greets, and opens the first stream by a request that isn't answered of itself.
+    func openStream() throws -> ServerStream {
+        answers = false
+        greet()
+        receive(headers(1))
+        return try #require(streams[1])
     }
 
     func receive(_ bytes: [UInt8]) {

@@ -45,10 +45,7 @@ import Testing
 
     @Test func `sends content and trailers, as far as the client's window goes`() throws {
         let peer = Peer()
-        peer.answers = false
-        peer.greet()
-        peer.receive(peer.headers(1))
-        let stream = try #require(peer.streams[1])
+        let stream = try peer.openStream()
         stream.answer(FieldList([(":status", "200")]))
         stream.send([UInt8](repeating: 7, count: 70_000).span)
         stream.end(trailers: FieldList([("grpc-status", "0")]))
@@ -66,13 +63,11 @@ import Testing
     @Test func `sends names in lower case, whatever they are written in`() throws {
         let answers = try [("x-request-id", "etag"), ("X-Request-Id", "ETag")].map { names in
             let peer = Peer()
-            peer.answers = false
-            peer.greet()
-            peer.receive(peer.headers(1))
+            let stream = try peer.openStream()
             var headers = FieldList([(":status", "200")])
             headers.append(Array(names.0.utf8).span, [1].span)
             headers.append(Array(names.1.utf8).span, [2].span)
-            try #require(peer.streams[1]).answer(headers, isEnd: true)
+            stream.answer(headers, isEnd: true)
             peer.session.flush(for: peer)
             return peer.frames()
         }
@@ -117,12 +112,10 @@ import Testing
     @Test func `sends heads of a megabyte, and resets the stream of a larger one`() throws {
         for (count, types) in [(900, [1, 9]), (1100, [3])] as [(Int, Set<UInt8>)] {
             let peer = Peer()
-            peer.answers = false
-            peer.greet()
-            peer.receive(peer.headers(1))
+            let stream = try peer.openStream()
             var headers = FieldList([(":status", "200")])
             for number in 0..<count { headers.append("x-long", Array(String(repeating: "\(1000 + number)", count: 250).utf8).span) }
-            try #require(peer.streams[1]).answer(headers, isEnd: true)
+            stream.answer(headers, isEnd: true)
             peer.session.flush(for: peer)
             #expect(Set(peer.frames().map(\.type)) == types)
             #expect(peer.closings[1] == (count == 900 ? .noError : .internalError))
@@ -131,10 +124,7 @@ import Testing
 
     @Test func `tells of room that a drain makes`() throws {
         let peer = Peer()
-        peer.answers = false
-        peer.greet()
-        peer.receive(peer.headers(1))
-        let stream = try #require(peer.streams[1])
+        let stream = try peer.openStream()
         stream.answer(FieldList([(":status", "200")]))
         stream.send(Array("some".utf8).span)
         peer.session.drain(for: peer)
@@ -143,10 +133,7 @@ import Testing
 
     @Test func `sends interim answers ahead of the answer, and none behind it`() throws {
         let peer = Peer()
-        peer.greet()
-        peer.answers = false
-        peer.receive(peer.headers(1))
-        let stream = try #require(peer.streams[1])
+        let stream = try peer.openStream()
         let interim = FieldList([(":status", "103"), ("link", "</a>")])
         stream.answerInterim(interim.fields.span, in: interim.bytes.span)
         stream.answer(FieldList([(":status", "200")]), isEnd: true)
