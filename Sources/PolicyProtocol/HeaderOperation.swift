@@ -14,6 +14,18 @@ public struct HeaderOperation: Sendable, Equatable {
     /// Empty for ``Kind/remove``.
     public let value: FieldRange
 
+    /// The next one with this tag that begins before `end`.
+    ///
+    /// - Parameter position: of a field; moved past the operation returned.
+    @inline(__always)
+    static func next(_ tag: UInt8, in payload: Span<UInt8>, from position: inout Int, to end: Int) -> HeaderOperation? {
+        while position < end, let field = Field.at(position, in: payload) {
+            position = field.end
+            if field.tag == tag { return HeaderOperation(field, in: payload) }
+        }
+        return nil
+    }
+
     /// Nil where it is neither set nor remove, or shorter than its name.
     @inline(__always)
     init?(_ field: Field, in payload: Span<UInt8>) {
@@ -83,12 +95,7 @@ public struct HeaderOperations: Sendable, Equatable {
     ///   - position: ``start`` to begin with; moved past the operation returned.
     /// - Returns: `nil` after the last.
     public func next(in payload: Span<UInt8>, from position: inout Int) -> HeaderOperation? {
-        let end = range.range.upperBound
-        while position < end, let field = Field.at(position, in: payload) {
-            position = field.end
-            if field.tag == tag { return HeaderOperation(field, in: payload) }
-        }
-        return nil
+        HeaderOperation.next(tag, in: payload, from: &position, to: range.range.upperBound)
     }
 
     @inline(__always)

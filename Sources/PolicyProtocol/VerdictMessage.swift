@@ -57,11 +57,7 @@ public struct VerdictMessage: Sendable, Equatable {
     public static func nextOperation(
         on side: OperationSide, in payload: Span<UInt8>, from position: inout Int
     ) -> HeaderOperation? {
-        while let field = Field.at(position, in: payload) {
-            position = field.end
-            if field.tag == VerdictTag.operation(on: side) { return HeaderOperation(field, in: payload) }
-        }
-        return nil
+        HeaderOperation.next(VerdictTag.operation(on: side), in: payload, from: &position, to: payload.count)
     }
 
     private mutating func readOperation(_ field: Field, in payload: Span<UInt8>) throws(ProtocolError) -> HeaderOperation {
